@@ -1,0 +1,214 @@
+package droplets
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// A Machine is a droplet that the operator is logged in to. What can be asked
+// of it is the short list of verbs below, each a function of one script on the
+// droplet. Its methods may be called concurrently.
+type Machine struct{ client *ssh.Client }
+
+// verbScript is the droplet's side of the contract.
+const verbScript = "/opt/cattle/droplet"
+
+// Bounds on what a droplet may answer, so that a broken one cannot fill the
+// operator's memory. /etc/letsencrypt with a year of renewals is far below 1 MiB.
+const (
+	maxStatus       = 1 << 20
+	maxCertificates = 16 << 20
+	maxJournalLine  = 64 << 10
+	maxStderr       = 4 << 10
+)
+
+// Close ends the connection.
+func (m *Machine) Close() error { return m.client.Close() }
+
+// A VerbError is a verb that the droplet carried out and that failed.
+type VerbError struct {
+	Verb   string
+	Exit   int
+	Reason string // its last words, printable
+}
+
+func (e *VerbError) Error() string {
+	s := fmt.Sprintf("the droplet's %s failed with exit status %d", e.Verb, e.Exit)
+	if e.Reason != "" {
+		s += ": " + e.Reason
+	}
+	return s
+}
+
+// StepState is what became of a step of the boot.
+type StepState string
+
+const (
+	StepRunning StepState = "running"
+	StepOK      StepState = "ok"
+	StepFailed  StepState = "failed"
+	StepSkipped StepState = "skipped" // one that it depends on failed
+)
+
+// BootStep is the name under which the journal reports the boot as a whole.
+const BootStep = "boot"
+
+// A JournalEntry is one change of one boot step.
+type JournalEntry struct {
+	At    int64     `json:"at"` // unix milliseconds, the droplet's clock
+	Step  string    `json:"step"`
+	State StepState `json:"state"`
+	Exit  int       `json:"exit"`
+	MS    int64     `json:"ms"`   // how long it took
+	Tail  []byte    `json:"tail"` // last lines of a failed step
+}
+
+// Journal follows the boot from its beginning and calls each for every entry,
+// until the boot is over. It returns nil when the journal ended with the
+// boot's own line, whatever that line says.
+func (m *Machine) Journal(ctx context.Context, each func(JournalEntry)) error {
+	over := false
+	err := m.stream(ctx, "journal", nil, func(out io.Reader) error {
+		lines := bufio.NewScanner(out)
+		lines.Buffer(nil, maxJournalLine)
+		for lines.Scan() {
+			var e JournalEntry
+			if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
+				return fmt.Errorf("the droplet's journal has a line that is no entry: %w", err)
+			}
+			e.Step = Printable(e.Step)
+			each(e)
+			over = over || e.Step == BootStep
+		}
+		return lines.Err()
+	})
+	if err == nil && !over {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// DeliverKey hands the droplet the age key of its secrets. Doing it twice is fine.
+func (m *Machine) DeliverKey(ctx context.Context, key string) error {
+	return m.stream(ctx, "key", strings.NewReader(key+"\n"), nil)
+}
+
+// MachineStatus is how a droplet sees itself.
+type MachineStatus struct {
+	App         string            `json:"app"`
+	Release     string            `json:"release"`
+	Attempt     string            `json:"attempt"`
+	Boot        StepState         `json:"boot"`
+	FailedStep  string            `json:"failed_step"`
+	Services    []Service         `json:"services"`
+	Certificate *Certificate      `json:"certificate"` // nil: none yet
+	FailedUnits []string          `json:"failed_units"`
+	Images      map[string]string `json:"images"` // reference to digest
+}
+
+// Service is a compose service, in docker's own words.
+type Service struct {
+	Name   string `json:"name"`
+	State  string `json:"state"`  // running, exited, restarting, …
+	Health string `json:"health"` // healthy, starting, unhealthy, or "" without a check
+	Exit   int    `json:"exit"`   // of a service that exited
+}
+
+// Certificate is the TLS certificate that the droplet serves.
+type Certificate struct {
+	Names    []string  `json:"names"`
+	NotAfter time.Time `json:"not_after"`
+}
+
+// Status asks the droplet how it is.
+func (m *Machine) Status(ctx context.Context) (MachineStatus, error) {
+	var s MachineStatus
+	err := m.stream(ctx, "status", nil, func(out io.Reader) error {
+		return json.NewDecoder(io.LimitReader(out, maxStatus)).Decode(&s)
+	})
+	return s, err
+}
+
+// Certificates fetches /etc/letsencrypt as a tar: links matter in it.
+func (m *Machine) Certificates(ctx context.Context) ([]byte, error) {
+	var tar []byte
+	err := m.stream(ctx, "certificates", nil, func(out io.Reader) (err error) {
+		tar, err = readAtMost(out, maxCertificates)
+		return err
+	})
+	return tar, err
+}
+
+// InstallCertificates gives the droplet what another one's Certificates gave.
+func (m *Machine) InstallCertificates(ctx context.Context, tar []byte) error {
+	return m.stream(ctx, "install-certificates", bytes.NewReader(tar), nil)
+}
+
+// Certify has the droplet obtain a certificate for all of its names now.
+func (m *Machine) Certify(ctx context.Context) error {
+	return m.stream(ctx, "certify", nil, nil)
+}
+
+// stream runs one verb. When ctx ends the session is closed, which ends the
+// verb on the droplet too.
+func (m *Machine) stream(ctx context.Context, verb string, in io.Reader, read func(io.Reader) error) error {
+	session, err := m.client.NewSession()
+	if err != nil {
+		return fmt.Errorf("ask the droplet for %s: %w", verb, err)
+	}
+	defer session.Close()
+	stop := context.AfterFunc(ctx, func() { session.Close() })
+	defer stop()
+
+	stderr := &tail{max: maxStderr}
+	session.Stdin, session.Stderr = in, stderr
+	out, err := session.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := session.Start(verbScript + " " + verb); err != nil {
+		return fmt.Errorf("ask the droplet for %s: %w", verb, err)
+	}
+	var readErr error
+	if read != nil {
+		readErr = read(out)
+	}
+	if readErr == nil {
+		// A read that stopped early must not leave the droplet blocked on its output.
+		_, readErr = io.Copy(io.Discard, out)
+	} else {
+		session.Close()
+	}
+	err = session.Wait()
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	var exit *ssh.ExitError
+	if errors.As(err, &exit) {
+		return &VerbError{Verb: verb, Exit: exit.ExitStatus(), Reason: Printable(strings.TrimSpace(stderr.String()))}
+	}
+	if readErr != nil {
+		return fmt.Errorf("the droplet's %s: %w", verb, readErr)
+	}
+	if err != nil {
+		return fmt.Errorf("the droplet's %s: %w", verb, err)
+	}
+	return nil
+}
+
+func readAtMost(r io.Reader, n int64) ([]byte, error) {
+	b, err := io.ReadAll(io.LimitReader(r, n+1))
+	if err == nil && int64(len(b)) > n {
+		return nil, fmt.Errorf("the answer is larger than %d bytes", n)
+	}
+	return b, err
+}

@@ -1,0 +1,63 @@
+package droplets
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+	"golang.org/x/net/proxy"
+)
+
+// DialerFromEnvironment connects as the usual variables say: through the
+// SOCKS5 proxy of ALL_PROXY but for the hosts of NO_PROXY, directly without one.
+func DialerFromEnvironment() Dialer {
+	return proxied{proxy.FromEnvironmentUsing(&net.Dialer{Timeout: connectTimeout})}
+}
+
+type proxied struct{ proxy.Dialer }
+
+func (p proxied) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	if d, ok := p.Dialer.(proxy.ContextDialer); ok {
+		return d.DialContext(ctx, network, address)
+	}
+	return p.Dialer.Dial(network, address)
+}
+
+// registryTimeout bounds one look at a registry, its token request included.
+const registryTimeout = 15 * time.Second
+
+// ResolveImage asks the image's registry for the digest that ref stands for
+// now ("sha256:…"), with the credentials of the operator's docker login if
+// there are any. A reference that is a digest already is returned as it is.
+func ResolveImage(ctx context.Context, dialer Dialer, ref string) (string, error) {
+	parsed, err := name.ParseReference(ref)
+	if err != nil {
+		return "", err
+	}
+	if d, ok := parsed.(name.Digest); ok {
+		return d.DigestStr(), nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, registryTimeout)
+	defer cancel()
+	// No proxy of HTTP_PROXY's here: the dialer is the one way out.
+	rt := &http.Transport{DialContext: dialer.DialContext, ForceAttemptHTTP2: true}
+	defer rt.CloseIdleConnections()
+	desc, err := remote.Head(parsed, remote.WithContext(ctx), remote.WithTransport(rt), remote.WithAuthFromKeychain(authn.DefaultKeychain))
+	if err != nil {
+		return "", fmt.Errorf("image %s: %w", ref, err)
+	}
+	return desc.Digest.String(), nil
+}
+
+// ImageMissing tells that the registry answered, and has no such image.
+func ImageMissing(err error) bool {
+	var answer *transport.Error
+	return errors.As(err, &answer) && answer.StatusCode == http.StatusNotFound
+}

@@ -1,0 +1,165 @@
+package droplets
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A site's whole state is in its droplets' tags, names and the reserved IP's
+// droplet. The API allows [A-Za-z0-9_:-] in a tag, 255 characters at most.
+//
+//	cattle:app:blog                                        whose it is
+//	cattle:release:v1_2e2_2e0:<attempt>:<lease>:<digest>:<host key>
+//	cattle:served                                          was live and confirmed
+//	cattle:expires:1795000000                              a standby's end, unix time
+//
+// What a droplet is born with is one tag, because a tag outlives its droplets
+// and has to be deleted by a call of its own.
+const (
+	appPrefix     = "cattle:app:"
+	releasePrefix = "cattle:release:"
+	expiresPrefix = "cattle:expires:"
+	// ServedTag marks a droplet that the reserved IP pointed at and that was
+	// confirmed: it may become a standby, and gc does not take it for an orphan.
+	ServedTag = "cattle:served"
+)
+
+// AppTag is the tag that every droplet of the app carries and that nothing else carries.
+func AppTag(app string) string { return appPrefix + app }
+
+// ExpiresTag says when a standby may be destroyed.
+func ExpiresTag(at time.Time) string { return expiresPrefix + strconv.FormatInt(at.Unix(), 10) }
+
+// Birth is what a droplet is born with and never changes.
+type Birth struct {
+	Release string
+	Attempt string    // 16 hex digits, one a try
+	Lease   time.Time // until then the droplet may be a candidate; whole seconds
+	Digest  string    // of its user-data, 32 hex digits
+	HostKey string    // SHA-256 of its SSH host key, 64 hex digits
+}
+
+// Tag writes the birth as a tag.
+func (b Birth) Tag() string {
+	return releasePrefix + strings.Join([]string{
+		encodeVersion(b.Release, '_'), b.Attempt, strconv.FormatInt(b.Lease.Unix(), 10), b.Digest, b.HostKey,
+	}, ":")
+}
+
+var birthRE = regexp.MustCompile(`^([A-Za-z0-9_-]+):([0-9a-f]{16}):([0-9]{1,12}):([0-9a-f]{32}):([0-9a-f]{64})$`)
+
+// ParseBirth reads what Birth.Tag wrote; anything else is no birth.
+func ParseBirth(tag string) (Birth, bool) {
+	rest, ok := strings.CutPrefix(tag, releasePrefix)
+	if !ok {
+		return Birth{}, false
+	}
+	m := birthRE.FindStringSubmatch(rest)
+	if m == nil {
+		return Birth{}, false
+	}
+	version, ok := decodeVersion(m[1], '_')
+	if !ok {
+		return Birth{}, false
+	}
+	lease, _ := strconv.ParseInt(m[3], 10, 64)
+	return Birth{Release: version, Attempt: m[2], Lease: time.Unix(lease, 0), Digest: m[4], HostKey: m[5]}, true
+}
+
+// Birth finds the droplet's birth among its tags. A droplet with none, or with
+// two that disagree, has none: somebody edited its tags.
+func (d Droplet) Birth() (Birth, bool) {
+	var found Birth
+	n := 0
+	for _, t := range d.Tags {
+		if b, ok := ParseBirth(t); ok {
+			found, n = b, n+1
+		}
+	}
+	return found, n == 1
+}
+
+// OwnTags are the tags that were made for this droplet alone, to be deleted with it.
+func (d Droplet) OwnTags() []string {
+	var out []string
+	for _, t := range d.Tags {
+		if strings.HasPrefix(t, releasePrefix) || strings.HasPrefix(t, expiresPrefix) {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+// Expires is when the standby may be destroyed; false when nothing says so.
+func (d Droplet) Expires() (time.Time, bool) {
+	for _, t := range d.Tags {
+		rest, ok := strings.CutPrefix(t, expiresPrefix)
+		if !ok {
+			continue
+		}
+		if sec, err := strconv.ParseInt(rest, 10, 64); err == nil {
+			return time.Unix(sec, 0), true
+		}
+	}
+	return time.Time{}, false
+}
+
+// Name is the droplet's name: people read it in the console, machines read
+// tags. The API allows [A-Za-z0-9.-] in it.
+func Name(app, release, attempt string) string {
+	return app + "-" + encodeVersion(release, '-') + "-" + attempt[:min(8, len(attempt))]
+}
+
+// ReleaseOfName reads the release back from a name of the app.
+func ReleaseOfName(app, name string) (string, bool) {
+	rest, ok := strings.CutPrefix(name, app+"-")
+	i := strings.LastIndexByte(rest, '-')
+	if !ok || i < 0 {
+		return "", false
+	}
+	return decodeVersion(rest[:i], '-')
+}
+
+// encodeVersion keeps letters, digits and, where names allow them, dots; every
+// other byte becomes the escape and two hex digits. The escape itself is
+// always escaped, so no two versions look alike.
+func encodeVersion(version string, escape byte) string {
+	var b strings.Builder
+	for i := range len(version) {
+		c := version[i]
+		if alphanumeric(c) || (c == '.' && escape == '-') || (c == '-' && escape == '_') {
+			b.WriteByte(c)
+			continue
+		}
+		fmt.Fprintf(&b, "%c%02x", escape, c)
+	}
+	return b.String()
+}
+
+func decodeVersion(s string, escape byte) (string, bool) {
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] != escape {
+			b.WriteByte(s[i])
+			continue
+		}
+		if i+2 > len(s)-1 {
+			return "", false
+		}
+		c, err := strconv.ParseUint(s[i+1:i+3], 16, 8)
+		if err != nil {
+			return "", false
+		}
+		b.WriteByte(byte(c))
+		i += 2
+	}
+	// Only the canonical spelling counts.
+	return b.String(), encodeVersion(b.String(), escape) == s
+}
+
+func alphanumeric(c byte) bool {
+	return c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+}
