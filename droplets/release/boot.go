@@ -1,0 +1,148 @@
+package release
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"cattle/droplets"
+)
+
+const (
+	// dialPause is how often a droplet that does not answer yet is tried.
+	dialPause = 500 * time.Millisecond
+	// impostorAfter is how long a wrong host key or a refused login is borne:
+	// sshd may answer before cloud-init has put the keys in place.
+	impostorAfter = 30 * time.Second
+	// reachWithin bounds the login to a droplet that runs already.
+	reachWithin = 20 * time.Second
+)
+
+// bootError is a boot that ended with failed steps.
+type bootError struct {
+	step, tail string
+}
+
+func (e *bootError) Error() string { return "boot step " + e.step + " failed" }
+
+// boot logs in as soon as the droplet lets it, delivers the key and follows
+// the journal to the boot's end.
+func (r *run) boot(ctx context.Context) error {
+	deadline := fmt.Errorf("the boot was not over %s after the order", r.site.BootWithin)
+	ctx, cancel := context.WithTimeoutCause(ctx, r.site.BootWithin, deadline)
+	defer cancel()
+	seen := map[string]droplets.StepState{}
+	for {
+		if err := r.login(ctx, r.site.BootWithin); err != nil {
+			return err
+		}
+		end, err := r.follow(ctx, seen)
+		if err == nil {
+			return end
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		var refused *droplets.VerbError
+		if errors.As(err, &refused) && refused.Exit != notThereYet {
+			return err
+		}
+		// The connection broke, or the scripts are not written yet: again.
+		r.machine.Close()
+		if err := pause(ctx, dialPause); err != nil {
+			return err
+		}
+	}
+}
+
+// notThereYet is a shell's exit status for a command that it cannot find.
+const notThereYet = 127
+
+// login connects to the run's droplet.
+func (r *run) login(ctx context.Context, within time.Duration) error {
+	m, err := r.connect(ctx, r.droplet, r.birth.HostKey, within)
+	if err == nil {
+		r.machine = m
+	}
+	return err
+}
+
+// connect tries until the droplet lets the operator in.
+func (r *run) connect(ctx context.Context, d droplets.Droplet, hostKey string, within time.Duration) (*droplets.Machine, error) {
+	var m *droplets.Machine
+	var refusedSince time.Time
+	address := d.Address(r.ip)
+	what := fmt.Sprintf("droplet %d to answer SSH at %s", d.ID, address)
+	err := droplets.Wait(ctx, what, within, droplets.Every(dialPause), func(ctx context.Context) (bool, error) {
+		var err error
+		if m, err = droplets.Connect(ctx, r.Dialer, r.Login, address, hostKey); err == nil {
+			return true, nil
+		}
+		var impostor *droplets.HostKeyError
+		var auth *droplets.AuthError
+		if !errors.As(err, &impostor) && !errors.As(err, &auth) {
+			refusedSince = time.Time{}
+			return false, err
+		}
+		if refusedSince.IsZero() {
+			refusedSince = time.Now()
+		}
+		return time.Since(refusedSince) >= impostorAfter, err
+	})
+	return m, err
+}
+
+// follow delivers the key while it reads the journal. end is how the boot
+// ended; err is why that could not be learnt.
+func (r *run) follow(ctx context.Context, seen map[string]droplets.StepState) (end, err error) {
+	g, ctx := errgroup.WithContext(ctx)
+	if key := r.plan.candidate.Key; key != nil {
+		g.Go(func() error { return r.machine.DeliverKey(ctx, key.Reveal()) })
+	}
+	var first *bootError
+	g.Go(func() error {
+		return r.machine.Journal(ctx, func(e droplets.JournalEntry) {
+			r.tellBoot(e, seen)
+			if e.State != droplets.StepFailed {
+				return
+			}
+			if e.Step != droplets.BootStep && first == nil {
+				first = &bootError{e.Step, droplets.Printable(string(e.Tail))}
+			}
+			if e.Step == droplets.BootStep {
+				end = &bootError{e.Step, droplets.Printable(string(e.Tail))}
+			}
+		})
+	})
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	if end != nil && first != nil {
+		end = first
+	}
+	return end, nil
+}
+
+// tellBoot emits an entry once, also when the journal is read again from its
+// beginning after a broken connection.
+func (r *run) tellBoot(e droplets.JournalEntry, seen map[string]droplets.StepState) {
+	if seen[e.Step] == e.State || e.Step == droplets.BootStep {
+		return
+	}
+	seen[e.Step] = e.State
+	r.emit(Event{Kind: KindBoot, Step: e.Step, State: State(e.State),
+		Elapsed: time.Duration(e.MS) * time.Millisecond, Tail: droplets.Printable(string(e.Tail))})
+}
+
+// reach logs in to the standby that a rollback goes back to.
+func (r *run) reach(ctx context.Context) error {
+	t := r.plan.target
+	r.droplet, r.birth = t.Droplet, t.Birth
+	if t.Status != "active" {
+		return fmt.Errorf("the standby %s is %s: power it on with doctl compute droplet-action power-on %d", t.Name, t.Status, t.ID)
+	}
+	return r.login(ctx, reachWithin)
+}

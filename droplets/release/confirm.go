@@ -1,0 +1,75 @@
+package release
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"cattle/droplets/release/probe"
+)
+
+// probeEvery is the rate during a switch: ten requests a second.
+const probeEvery = 100 * time.Millisecond
+
+// startProbe watches the reserved IP from before the switch to the confirm's
+// end, whatever happens to ctx: it measures, and costs no request to the API.
+func (r *run) startProbe(ctx context.Context) *probe.Prober {
+	d := r.door(r.ip, r.status.Certificate != nil)
+	return probe.Start(context.WithoutCancel(ctx), d, probe.IdentityPath, probeEvery)
+}
+
+// host is the name that the site is asked for.
+func (s Site) host(fallback string) string {
+	if len(s.Domains) > 0 {
+		return s.Domains[0]
+	}
+	return fallback
+}
+
+func (r *run) door(address string, https bool) probe.Door {
+	return r.Operator.door(r.site, address, https)
+}
+
+func (o *Operator) door(site Site, address string, https bool) probe.Door {
+	return probe.Door{Dial: o.Dialer.DialContext, HTTPS: https, Address: address, Host: site.host(address), Untrusted: site.Untrusted}
+}
+
+// confirm proves, through the reserved IP, that the public gets this attempt
+// and that its health check holds, and that the switch stayed in its budget.
+func (r *run) confirm(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, confirmWithin,
+		fmt.Errorf("%s did not answer as attempt %s, %d times in a row, within %s", r.ip, r.birth.Attempt, confirmations, confirmWithin))
+	defer cancel()
+	d := r.door(r.ip, r.status.Certificate != nil)
+	if r.probe == nil {
+		r.probe = r.startProbe(ctx)
+	}
+	if err := r.probe.Sees(ctx, r.birth.Attempt, confirmations); err != nil {
+		return err
+	}
+	if err := d.Healthy(ctx, d.Client(), r.site.Health); err != nil {
+		return fmt.Errorf("through the reserved IP: %w", err)
+	}
+	r.probe.Stop()
+	stats := r.probe.Stats()
+	if r.world.Reserved.DropletID == 0 {
+		// There was nobody to interrupt.
+		stats.Gap, stats.Failed = 0, 0
+	}
+	r.report.Cutover = stats
+	if err := r.site.Cutover.allows(stats); err != nil {
+		return err
+	}
+	r.undo = nil
+	return nil
+}
+
+func (c Cutover) allows(s probe.Stats) error {
+	switch {
+	case s.Gap > c.Gap:
+		return fmt.Errorf("the switch left the public without an answer for %s, the budget is %s", s.Gap.Round(time.Millisecond), c.Gap)
+	case c.Failed >= 0 && s.Failed > c.Failed:
+		return fmt.Errorf("%d of %d requests failed during the switch, the budget is %d", s.Failed, s.Requests, c.Failed)
+	}
+	return nil
+}

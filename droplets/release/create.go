@@ -1,0 +1,195 @@
+package release
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"cattle/droplets"
+)
+
+const (
+	// createWithin bounds the time from the order to an active droplet with an
+	// address. DigitalOcean's usual is under a minute.
+	createWithin = 5 * time.Minute
+	// closely is how often a droplet that is due is looked at.
+	closely = time.Second
+	// lookups of an attempt whose create was not answered: lists lag by seconds.
+	lookups     = 4
+	lookupPause = 3 * time.Second
+)
+
+// create orders the droplet, makes sure that this release may go on, and waits
+// for the droplet's address.
+func (r *run) create(ctx context.Context) error {
+	c := r.plan.candidate
+	r.birth = droplets.Birth{
+		Release: c.Release, Attempt: c.Attempt, Digest: c.Digest, HostKey: c.HostKey,
+		Lease: time.Now().Add(leaseFor(r.site)).Truncate(time.Second),
+	}
+	r.pushUndo(undoStep{
+		what: "destroy the candidate", run: r.destroyCandidate,
+		leftover: Leftover{What: "a candidate of " + c.Release + " may still run", Command: "cattle gc --attempt " + c.Attempt},
+	})
+	g, gctx := errgroup.WithContext(ctx)
+	var expected time.Duration
+	g.Go(func() error {
+		expected = r.lastCreation(gctx)
+		return nil
+	})
+	var ordered droplets.Droplet
+	g.Go(func() (err error) {
+		ordered, err = r.order(gctx)
+		return err
+	})
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	r.droplet = ordered
+	g, gctx = errgroup.WithContext(ctx)
+	g.Go(func() error { return r.mayGoOn(gctx) })
+	g.Go(func() error { return r.active(gctx, expected) })
+	return g.Wait()
+}
+
+// lastCreation is how long the live droplet's creation took, 0 when nobody
+// knows: the next one will take about as long, and need not be looked at before.
+func (r *run) lastCreation(ctx context.Context) time.Duration {
+	if r.world.Live == nil {
+		return 0
+	}
+	actions, err := r.Cloud.Actions(ctx, r.world.Live.ID)
+	if err != nil {
+		return 0
+	}
+	for _, a := range actions {
+		if a.Type == "create" && a.Completed.After(a.Started) {
+			return a.Completed.Sub(a.Started)
+		}
+	}
+	return 0
+}
+
+// order creates the droplet. Creating is not idempotent and has no key that
+// would make it so: after a failure that leaves the outcome open, the
+// attempt's droplet is looked for before anything is sent again.
+func (r *run) order(ctx context.Context) (droplets.Droplet, error) {
+	d, err := r.Cloud.Create(ctx, r.spec())
+	if !droplets.Uncertain(err) {
+		return d, err
+	}
+	r.notice("the order of the droplet was not answered (%v); looking whether it was carried out", err)
+	for range lookups {
+		if serr := pause(ctx, lookupPause); serr != nil {
+			return droplets.Droplet{}, serr
+		}
+		if mine, lerr := r.mine(ctx); lerr == nil && len(mine) > 0 {
+			return mine[0].Droplet, nil
+		}
+	}
+	return r.Cloud.Create(ctx, r.spec())
+}
+
+func (r *run) spec() droplets.Spec {
+	s := r.site
+	return droplets.Spec{
+		Name:   droplets.Name(s.App, r.birth.Release, r.birth.Attempt),
+		Region: s.Region, Size: s.Size, Image: s.Image, VPC: s.VPC,
+		Monitoring: s.Monitoring, IPv6: s.IPv6,
+		SSHKeys:  r.world.keyIDs(s),
+		Tags:     append([]string{droplets.AppTag(s.App), r.birth.Tag()}, s.Tags...),
+		UserData: r.plan.candidate.UserData,
+	}
+}
+
+// active waits for the droplet's address.
+func (r *run) active(ctx context.Context, expected time.Duration) error {
+	what := fmt.Sprintf("droplet %d to become active", r.droplet.ID)
+	first := true
+	return droplets.Wait(ctx, what, createWithin, droplets.Around(expected, closely), func(ctx context.Context) (bool, error) {
+		if first {
+			// The order's own answer was the first look.
+			first = false
+			return r.hasAddress(), nil
+		}
+		d, err := r.Cloud.Droplet(ctx, r.droplet.ID)
+		if err != nil {
+			// A new droplet may not be found for seconds.
+			return false, err
+		}
+		r.droplet = d
+		return r.hasAddress(), nil
+	})
+}
+
+func (r *run) hasAddress() bool {
+	return r.droplet.Status == "active" && r.droplet.Address(r.ip) != ""
+}
+
+// mine are the droplets that carry this attempt's id: one, or more when an
+// order was carried out twice.
+func (r *run) mine(ctx context.Context) ([]Member, error) {
+	ds, err := r.Cloud.Droplets(ctx, droplets.AppTag(r.site.App))
+	if err != nil {
+		return nil, err
+	}
+	return ofAttempt(members(ds), r.birth.Attempt), nil
+}
+
+func ofAttempt(all []Member, attempt string) []Member {
+	var out []Member
+	for _, m := range all {
+		if m.Born && m.Birth.Attempt == attempt {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+// destroyCandidate undoes create: it destroys every droplet of this attempt,
+// also one that the order never told of. It leaves the live droplet alone,
+// which is a last line of defence: the switch was undone before.
+func (r *run) destroyCandidate(ctx context.Context) error {
+	if r.KeepFailed && r.droplet.ID != 0 {
+		r.keepFailed()
+		return nil
+	}
+	found, err := r.mine(ctx)
+	if err != nil && r.droplet.ID == 0 {
+		return err
+	}
+	if r.droplet.ID != 0 && len(ofID(found, r.droplet.ID)) == 0 {
+		found = append(found, Member{Droplet: r.droplet, Birth: r.birth, Born: true})
+	}
+	return r.destroy(ctx, found)
+}
+
+func (r *run) keepFailed() {
+	address := r.droplet.Address(r.ip)
+	r.leftovers = append(r.leftovers, Leftover{
+		What:    fmt.Sprintf("the failed droplet %d was kept: ssh root@%s", r.droplet.ID, address),
+		Command: "cattle gc --attempt " + r.birth.Attempt,
+	})
+}
+
+func ofID(all []Member, id int) []Member {
+	for i, m := range all {
+		if m.ID == id {
+			return all[i : i+1]
+		}
+	}
+	return nil
+}
+
+func (r *run) pushUndo(u undoStep) { r.undo = append(r.undo, u) }
+
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

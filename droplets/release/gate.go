@@ -1,0 +1,187 @@
+package release
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"cattle/droplets"
+)
+
+// gate checks the droplet on its own address, everything at the same time,
+// until all of it holds or the health deadline is over.
+func (r *run) gate(ctx context.Context) error {
+	within := r.site.Health.Deadline
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return r.closedPorts(gctx) })
+	g.Go(func() error {
+		if err := r.services(gctx); err != nil {
+			return err
+		}
+		return nil
+	})
+	g.Go(func() error { return r.health(gctx) })
+	return g.Wait()
+}
+
+// services waits until the boot is known to be sound and every compose service
+// runs, and is healthy where it has a check.
+func (r *run) services(ctx context.Context) error {
+	return r.until(ctx, "the services", func(ctx context.Context) error {
+		s, err := r.machine.Status(ctx)
+		if err != nil {
+			return err
+		}
+		r.status = s
+		return r.sound(s)
+	})
+}
+
+// sound judges one answer of the droplet's status.
+func (r *run) sound(s droplets.MachineStatus) error {
+	switch {
+	case s.Attempt != r.birth.Attempt:
+		return fmt.Errorf("the droplet says that it is attempt %q, not %s", droplets.Printable(s.Attempt), r.birth.Attempt)
+	case s.Boot != droplets.StepOK:
+		return fmt.Errorf("the boot is %s %s", droplets.Printable(string(s.Boot)), droplets.Printable(s.FailedStep))
+	}
+	for _, want := range r.site.Services {
+		i := slices.IndexFunc(s.Services, func(have droplets.Service) bool { return have.Name == want })
+		if i < 0 {
+			return fmt.Errorf("service %s does not run", want)
+		}
+	}
+	for _, have := range s.Services {
+		if err := serviceUp(have); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// serviceUp accepts a service that runs (healthy where it can be) and a
+// one-shot service that ended well.
+func serviceUp(s droplets.Service) error {
+	name, state := droplets.Printable(s.Name), droplets.Printable(s.State)
+	switch {
+	case s.State == "exited" && s.Exit == 0:
+		return nil
+	case s.State == "exited":
+		return fmt.Errorf("service %s exited with status %d", name, s.Exit)
+	case s.State != "running":
+		return fmt.Errorf("service %s is %s", name, state)
+	case s.Health != "" && s.Health != "healthy":
+		return fmt.Errorf("service %s is %s", name, droplets.Printable(s.Health))
+	}
+	return nil
+}
+
+// health waits for the health check to succeed so many times in a row, and
+// for the droplet to serve this attempt's id.
+func (r *run) health(ctx context.Context) error {
+	address := r.droplet.Address(r.ip)
+	https, err := r.servesHTTPS(ctx, address)
+	if err != nil {
+		return err
+	}
+	d := r.door(address, https)
+	client := d.Client()
+	h, inRow := r.site.Health, 0
+	return r.until(ctx, "the health check", func(ctx context.Context) error {
+		if inRow == 0 {
+			id, err := d.Identity(ctx, client)
+			if err != nil {
+				return err
+			}
+			if id != r.birth.Attempt {
+				return fmt.Errorf("the droplet serves attempt %q, not %s", droplets.Printable(id), r.birth.Attempt)
+			}
+		}
+		if err := d.Healthy(ctx, client, h); err != nil {
+			inRow = 0
+			return err
+		}
+		if inRow++; inRow < h.Successes {
+			return fmt.Errorf("healthy %d times in a row, %d are asked for", inRow, h.Successes)
+		}
+		return nil
+	})
+}
+
+// servesHTTPS tells whether the droplet has a certificate: a first release has
+// none before it is live.
+func (r *run) servesHTTPS(ctx context.Context, address string) (bool, error) {
+	s, err := r.machine.Status(ctx)
+	return s.Certificate != nil, err
+}
+
+// until repeats look at the health check's interval until it is content. When
+// the time is up it says what look said last.
+func (r *run) until(ctx context.Context, what string, look func(context.Context) error) error {
+	var last error
+	for {
+		err := look(ctx)
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() == nil || last == nil {
+			last = err
+		}
+		if perr := pause(ctx, r.site.Health.Interval); perr != nil {
+			if errors.Is(perr, context.DeadlineExceeded) {
+				return fmt.Errorf("%s within %s: %w", what, r.site.Health.Deadline, last)
+			}
+			return perr
+		}
+	}
+}
+
+// dialTimeout is how long a port may take to answer before it counts as closed.
+const dialTimeout = 2 * time.Second
+
+// watchedPorts are ports that a compose file or a package opens by mistake: a
+// scan of all 65,535 would hold up the release and look like an attack.
+var watchedPorts = [...]int{21, 23, 25, 53, 111, 139, 389, 445, 587, 1025, 1883, 2049, 2375, 2376, 2377, 3000, 3001, 3306, 4000, 4369, 5000, 5001, 5432, 5601,
+	5672, 5900, 6379, 7474, 8000, 8001, 8008, 8025, 8080, 8081, 8086, 8443, 8888, 9000, 9001, 9042, 9090, 9092, 9200, 9300, 11211, 15672, 27017}
+
+// closedPorts fails when anything but 22, 80 and 443 answers from outside. A
+// port that lets nobody in within dialTimeout is closed.
+func (r *run) closedPorts(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	var mu sync.Mutex
+	var open []int
+	var wg sync.WaitGroup
+	for _, port := range watchedPorts {
+		wg.Go(func() {
+			conn, err := r.Dialer.DialContext(ctx, "tcp", net.JoinHostPort(r.droplet.Address(r.ip), strconv.Itoa(port)))
+			if err != nil {
+				return
+			}
+			conn.Close()
+			mu.Lock()
+			defer mu.Unlock()
+			open = append(open, port)
+		})
+	}
+	wg.Wait()
+	if len(open) == 0 {
+		return nil
+	}
+	slices.Sort(open)
+	var list []string
+	for _, p := range open {
+		list = append(list, strconv.Itoa(p))
+	}
+	return fmt.Errorf("reachable from outside beside 22, 80 and 443: %s", strings.Join(list, ", "))
+}

@@ -1,0 +1,79 @@
+package release
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"cattle/droplets"
+)
+
+// Garbage is what gc will destroy, and why: the list that is printed is the
+// list that is destroyed.
+type Garbage struct {
+	Site  Site
+	Items []GarbageItem
+	// Unmarked is a live droplet whose release died between switch and mark; gc
+	// confirms and marks it, so that it can be a standby.
+	Unmarked *Member
+}
+
+// GarbageItem is one droplet to be destroyed.
+type GarbageItem struct {
+	Member
+	Why string
+}
+
+// GCOptions widen what counts as garbage.
+type GCOptions struct {
+	Standbys bool   // all standbys too
+	Attempt  string // the droplets of this attempt, though their lease is not over
+}
+
+// PlanGC finds what nothing needs: what releases left behind, standbys whose
+// time is up or that are more than the profile keeps. Without a live droplet
+// no standby is garbage: it may be all that is left of the site.
+func PlanGC(site Site, w *World, opts GCOptions) *Garbage {
+	g := &Garbage{Site: site}
+	for _, m := range w.Orphans {
+		g.add(m, "left behind by a release that did not end")
+	}
+	for _, m := range w.Candidates {
+		if opts.Attempt != "" && m.Birth.Attempt == opts.Attempt {
+			g.add(m, "named by --attempt")
+		}
+	}
+	if w.Live == nil {
+		return g
+	}
+	if !w.Live.Has(droplets.ServedTag) {
+		g.Unmarked = w.Live
+	}
+	expired := w.expired()
+	kept := 0
+	for _, m := range w.Standbys {
+		over := slices.ContainsFunc(expired, func(e Member) bool { return e.ID == m.ID })
+		switch {
+		case opts.Standbys:
+			g.add(m, "a standby, named by --standbys")
+		case over:
+			g.add(m, "a standby whose time is up")
+		case kept >= site.Keep:
+			g.add(m, fmt.Sprintf("a standby more than the %d that the profile keeps", site.Keep))
+		default:
+			kept++
+		}
+	}
+	return g
+}
+
+func (g *Garbage) add(m Member, why string) { g.Items = append(g.Items, GarbageItem{m, why}) }
+
+// Collect destroys the garbage.
+func (o *Operator) Collect(ctx context.Context, g *Garbage) error {
+	ms := make([]Member, len(g.Items))
+	for i, it := range g.Items {
+		ms[i] = it.Member
+	}
+	return o.destroy(ctx, g.Site, ms, 0)
+}

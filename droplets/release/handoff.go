@@ -1,0 +1,42 @@
+package release
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// brokenWithin is how long a rollback waits for the droplet that it leaves,
+// which may be the broken one.
+const brokenWithin = 3 * time.Second
+
+// handoff carries the certificates from the live droplet to the candidate. A
+// fresh droplet that asked for its own each time would be locked out by the
+// end of the week: five certificates per exact set of names in seven days.
+func (r *run) handoff(ctx context.Context) error { return r.carryCertificates(ctx, reachWithin) }
+
+func (r *run) carryCertificates(ctx context.Context, within time.Duration) error {
+	live := r.world.Live
+	m, err := r.connect(ctx, live.Droplet, live.Birth.HostKey, within)
+	if err != nil {
+		return fmt.Errorf("log in to the live droplet: %w", err)
+	}
+	defer m.Close()
+	tar, err := m.Certificates(ctx)
+	if err != nil {
+		return err
+	}
+	return r.machine.InstallCertificates(ctx, tar)
+}
+
+// handoffIfReachable is the handoff of a rollback: the droplet to leave may be
+// the broken one, and the standby has the certificates that it served with.
+func (r *run) handoffIfReachable(ctx context.Context) error {
+	if err := r.carryCertificates(ctx, brokenWithin); err != nil {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		r.notice("the certificates were not carried back (%v); the standby serves with its own", err)
+	}
+	return nil
+}

@@ -1,0 +1,240 @@
+package release
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A Step is one line of the plan and the code that carries it out: what is
+// printed is what runs.
+type Step struct {
+	Name  string
+	Title string // what it will do, for the reader of the plan
+	run   func(*run, context.Context) error
+	// after tells that the step comes after the confirm: its failure leaves
+	// something over, and undoes nothing.
+	after bool
+}
+
+// A Plan is what a command will do. It is made from a survey without any
+// request, printed, and then executed as it is.
+type Plan struct {
+	Verb    string // release, rebuild or rollback
+	Site    Site
+	World   *World
+	Release string
+	Steps   []Step
+	Changes []Change // against the live release
+	Cost    Cost
+
+	candidate *Candidate // of a release or rebuild
+	target    *Member    // of a rollback: the standby to go back to
+}
+
+// Change is one difference to the live release.
+type Change struct {
+	What, From, To string
+}
+
+// Cost is in US dollars, of droplets alone: a reserved IP is free while it is assigned.
+type Cost struct {
+	Monthly float64 // when the plan is done: live and standbys
+	Before  float64 // now
+	Overlap float64 // an hour of the candidate beside what runs now
+}
+
+// PlanRelease plans to put the candidate on a droplet of its own and to move
+// the reserved IP to it. The error is *Preflight.
+func PlanRelease(verb string, site Site, w *World, c *Candidate) (*Plan, error) {
+	if faults := w.preflight(site, c); len(faults) > 0 {
+		return nil, &Preflight{faults}
+	}
+	p := &Plan{Verb: verb, Site: site, World: w, Release: c.Release, candidate: c}
+	p.Steps = []Step{
+		{Name: "create", Title: p.createTitle(), run: (*run).create},
+		{Name: "boot", Title: p.bootTitle(), run: (*run).boot},
+	}
+	if w.Live != nil && w.Live.Born && !c.NoHandoff {
+		p.Steps = append(p.Steps, Step{Name: "handoff", Title: fmt.Sprintf("carry the certificates over from %s", w.Live.Name), run: (*run).handoff})
+	}
+	p.Steps = append(p.Steps, p.commit()...)
+	p.Changes = p.changes()
+	p.Cost = p.cost(w.Size(site.Size).PriceMonthly, w.Size(site.Size).PriceHourly)
+	return p, nil
+}
+
+// PlanRollback plans to move the reserved IP to a standby: the newest one, or
+// the newest of that release.
+func PlanRollback(site Site, w *World, version string) (*Plan, error) {
+	i := slices.IndexFunc(w.Standbys, func(m Member) bool { return version == "" || m.Birth.Release == version })
+	if i < 0 {
+		return nil, noStandby(w, version)
+	}
+	target := w.Standbys[i]
+	p := &Plan{Verb: "rollback", Site: site, World: w, Release: target.Birth.Release, target: &target}
+	p.Steps = []Step{{Name: "reach", Title: fmt.Sprintf("log in to the standby %s", target.Name), run: (*run).reach}}
+	if w.Live != nil && w.Live.Born {
+		p.Steps = append(p.Steps, Step{Name: "handoff", Title: fmt.Sprintf("carry the certificates back from %s, if it still answers", w.Live.Name), run: (*run).handoffIfReachable})
+	}
+	p.Steps = append(p.Steps, p.commit()...)
+	p.Changes = p.changes()
+	p.Cost = p.cost(0, 0)
+	return p, nil
+}
+
+func noStandby(w *World, version string) error {
+	f := Fault{Msg: "there is no standby to go back to", Hint: "cattle release VERSION puts an older version on a fresh droplet"}
+	if version != "" {
+		f = Fault{Msg: "no standby runs release " + version, Hint: "cattle release " + version}
+	}
+	if len(w.Standbys) > 0 {
+		var have []string
+		for _, m := range w.Standbys {
+			have = append(have, m.Birth.Release)
+		}
+		f.Msg += "; there is " + strings.Join(have, ", ")
+	}
+	return &Preflight{[]Fault{f}}
+}
+
+// commit are the steps that releases and rollbacks share, from the gate on.
+func (p *Plan) commit() []Step {
+	s, h := p.Site, p.Site.Health
+	steps := []Step{
+		{Name: "gate", Title: fmt.Sprintf("check it on its own address: %s answers %d, %d times in a row within %s; services up; only 22, 80 and 443 open",
+			h.Path, h.Status, h.Successes, h.Deadline), run: (*run).gate},
+		{Name: "switch", Title: p.switchTitle(), run: (*run).switchOver},
+		{Name: "confirm", Title: "confirm through the reserved IP that this attempt answers, or go back", run: (*run).confirm},
+	}
+	if len(s.Domains) > 0 {
+		steps = append(steps, Step{Name: "certificate", Title: "see that its certificate covers " + strings.Join(s.Domains, ", "), run: (*run).certificate, after: true})
+	}
+	return append(steps, Step{Name: "retire", Title: p.retireTitle(), run: (*run).retire, after: true})
+}
+
+func (p *Plan) createTitle() string {
+	s := p.Site
+	return fmt.Sprintf("create a droplet for %s: %s, %s, in %s", p.Release, s.Size, s.Image, s.Region)
+}
+
+func (p *Plan) bootTitle() string {
+	t := fmt.Sprintf("boot it within %s", p.Site.BootWithin)
+	if p.candidate.Key != nil {
+		t += ", hand it the key to its secrets over SSH"
+	}
+	return t + ", follow its journal"
+}
+
+func (p *Plan) switchTitle() string {
+	w := p.World
+	switch {
+	case w.Reserved.IP == "":
+		return "make a reserved IP that points at it"
+	case w.Live != nil:
+		return fmt.Sprintf("move %s from %s to it", w.Reserved.IP, w.Live.Name)
+	case w.Reserved.DropletID != 0:
+		return fmt.Sprintf("move %s from droplet %d, which is not cattle's and stays as it is, to it", w.Reserved.IP, w.Reserved.DropletID)
+	}
+	return fmt.Sprintf("point %s at it", w.Reserved.IP)
+}
+
+func (p *Plan) retireTitle() string {
+	keep, end := p.afterwards()
+	var parts []string
+	for _, m := range keep {
+		t := "keep " + m.Name + " as standby"
+		if p.Site.StandbyFor > 0 {
+			t += " for " + p.Site.StandbyFor.String()
+		}
+		parts = append(parts, t)
+	}
+	for _, m := range end {
+		parts = append(parts, "destroy "+m.Name)
+	}
+	if len(parts) == 0 {
+		return "nothing to retire"
+	}
+	return strings.Join(parts, "; ")
+}
+
+// afterwards sorts what will be beside the new live droplet into what is kept
+// and what is destroyed: the droplet that was live just now comes first, then
+// the newest.
+func (p *Plan) afterwards() (keep, end []Member) {
+	var standbys []Member
+	if p.World.Live != nil && p.World.Live.Born {
+		standbys = append(standbys, *p.World.Live)
+	}
+	expired := p.World.expired()
+	for _, m := range p.World.Standbys {
+		if p.target != nil && m.ID == p.target.ID {
+			continue
+		}
+		if slices.ContainsFunc(expired, func(e Member) bool { return e.ID == m.ID }) {
+			end = append(end, m)
+			continue
+		}
+		standbys = append(standbys, m)
+	}
+	n := min(p.Site.Keep, len(standbys))
+	return standbys[:n], slices.Concat(standbys[n:], end, p.World.Orphans)
+}
+
+func (p *Plan) changes() []Change {
+	live := p.World.Live
+	if live == nil {
+		return []Change{{"release", "", p.Release}}
+	}
+	var out []Change
+	add := func(what, from, to string) {
+		if from != to {
+			out = append(out, Change{what, from, to})
+		}
+	}
+	add("release", live.Birth.Release, p.Release)
+	if p.target != nil {
+		add("size", live.Size, p.target.Size)
+		return out
+	}
+	add("size", live.Size, p.Site.Size)
+	add("image", live.Image, p.Site.Image)
+	add("region", live.Region, p.Site.Region)
+	if live.Birth.Release == p.Release {
+		// Another release is another machine anyway; the same one differs when
+		// the profile was changed in between.
+		add("machine", short(live.Birth.Digest), short(p.candidate.Digest))
+	}
+	return out
+}
+
+func short(digest string) string { return digest[:min(12, len(digest))] }
+
+func (p *Plan) cost(monthly, hourly float64) Cost {
+	c := Cost{Monthly: monthly, Overlap: hourly}
+	if p.target != nil {
+		c.Monthly = p.target.PriceMonthly
+	}
+	keep, _ := p.afterwards()
+	for _, m := range keep {
+		c.Monthly += m.PriceMonthly
+	}
+	for _, m := range slices.Concat(p.World.Standbys, p.World.Orphans) {
+		c.Before += m.PriceMonthly
+	}
+	if p.World.Live != nil {
+		c.Before += p.World.Live.PriceMonthly
+	}
+	return c
+}
+
+// Age is how old the live droplet is, in whole seconds; 0 when there is none.
+func (w *World) Age() time.Duration {
+	if w.Live == nil {
+		return 0
+	}
+	return cmp.Or(w.Now.Sub(w.Live.Created), 1).Truncate(time.Second)
+}

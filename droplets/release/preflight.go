@@ -1,0 +1,160 @@
+package release
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"cattle/droplets"
+)
+
+// maxUserData is DigitalOcean's limit on user_data, in bytes.
+const maxUserData = 64 << 10
+
+// preflight finds every reason not to begin. It reads nothing: the survey did.
+func (w *World) preflight(site Site, c *Candidate) []Fault {
+	var faults []Fault
+	for _, check := range []func(Site) []Fault{w.accountFaults, w.sizeFaults, w.imageFaults, w.keyFaults, w.ipFaults, w.rivalFaults} {
+		faults = append(faults, check(site)...)
+	}
+	if len(c.UserData) > maxUserData {
+		faults = append(faults, Fault{Input: true, Msg: fmt.Sprintf("user-data has %d bytes, the limit is %d", len(c.UserData), maxUserData), Hint: "cattle check"})
+	}
+	return faults
+}
+
+func (w *World) accountFaults(site Site) []Fault {
+	var out []Fault
+	if w.Account.Status == "locked" {
+		out = append(out, Fault{Msg: "the account is locked", Hint: "see https://cloud.digitalocean.com/account"})
+	}
+	if w.Account.DropletLimit > 0 && w.InAccount >= w.Account.DropletLimit {
+		hint := "ask for a higher limit at https://cloud.digitalocean.com/account/team"
+		if len(w.Orphans) > 0 {
+			hint = "cattle gc"
+		} else if len(w.Standbys) > 0 {
+			hint = fmt.Sprintf("cattle gc --standbys makes room by ending the standby %s", w.Standbys[len(w.Standbys)-1].Birth.Release)
+		}
+		out = append(out, Fault{Msg: fmt.Sprintf("no room for one more droplet: the account has %d of %d", w.InAccount, w.Account.DropletLimit), Hint: hint})
+	}
+	if w.Reserved.IP == "" && w.Account.ReservedIPLimit > 0 && len(w.IPs) >= w.Account.ReservedIPLimit {
+		out = append(out, Fault{Msg: fmt.Sprintf("no room for one more reserved IP: the account has %d of %d", len(w.IPs), w.Account.ReservedIPLimit),
+			Hint: "name one that is free in the profile: reserved_ip: …"})
+	}
+	return out
+}
+
+func (w *World) sizeFaults(site Site) []Fault {
+	size := w.Size(site.Size)
+	switch {
+	case size == nil:
+		return []Fault{{Input: true, Msg: "no such droplet size: " + site.Size, Hint: "sizes of this memory and price: " + strings.Join(w.someSizes(site.Region), ", ")}}
+	case !slices.Contains(size.Regions, site.Region):
+		return []Fault{{Input: true, Msg: fmt.Sprintf("size %s is not offered in region %s", site.Size, site.Region),
+			Hint: fmt.Sprintf("it is in %s; in %s there are %s", strings.Join(size.Regions, ", "), site.Region, strings.Join(w.someSizes(site.Region), ", "))}}
+	case !size.Available:
+		return []Fault{{Msg: fmt.Sprintf("size %s is sold out for now", site.Size), Hint: "try again later, or take another size: " + strings.Join(w.someSizes(site.Region), ", ")}}
+	}
+	return nil
+}
+
+// someSizes are the five cheapest sizes that the region offers.
+func (w *World) someSizes(region string) []string {
+	sizes := slices.DeleteFunc(slices.Clone(w.Sizes), func(s droplets.Size) bool {
+		return !s.Available || !slices.Contains(s.Regions, region)
+	})
+	slices.SortStableFunc(sizes, func(a, b droplets.Size) int { return int(100 * (a.PriceMonthly - b.PriceMonthly)) })
+	var out []string
+	for _, s := range sizes[:min(5, len(sizes))] {
+		out = append(out, s.Slug)
+	}
+	return out
+}
+
+func (w *World) imageFaults(site Site) []Fault {
+	switch {
+	case w.ImageErr != nil:
+		return []Fault{{Input: true, Msg: "no such droplet image: " + site.Image, Hint: "images that cattle renders for: debian-13-x64, ubuntu-24-04-x64"}}
+	case w.Image.Status == "retired" || w.Image.Status == "deleted":
+		return []Fault{{Input: true, Msg: "droplet image " + site.Image + " was withdrawn", Hint: "droplet: {image: debian-13-x64}"}}
+	case len(w.Image.Regions) > 0 && !slices.Contains(w.Image.Regions, site.Region):
+		return []Fault{{Input: true, Msg: fmt.Sprintf("droplet image %s is not offered in region %s", site.Image, site.Region), Hint: "it is in " + strings.Join(w.Image.Regions, ", ")}}
+	}
+	return nil
+}
+
+func (w *World) keyFaults(site Site) []Fault {
+	var out []Fault
+	if len(w.Keys) == 0 {
+		out = append(out, Fault{Msg: "the account has no SSH key", Hint: "doctl compute ssh-key import mine --public-key-file ~/.ssh/id_ed25519.pub"})
+	}
+	for _, want := range site.SSHKeys {
+		if w.key(want) == 0 {
+			out = append(out, Fault{Input: true, Msg: "the account has no SSH key " + want, Hint: "it has " + strings.Join(w.keyNames(), ", ")})
+		}
+	}
+	return out
+}
+
+// key is the id of the account's key of that name or fingerprint, or 0.
+func (w *World) key(want string) int {
+	for _, k := range w.Keys {
+		if k.Name == want || k.Fingerprint == want {
+			return k.ID
+		}
+	}
+	return 0
+}
+
+func (w *World) keyNames() []string {
+	out := make([]string, len(w.Keys))
+	for i, k := range w.Keys {
+		out[i] = k.Name
+	}
+	return out
+}
+
+// keyIDs are the keys to put on a droplet: the named ones, or all.
+func (w *World) keyIDs(site Site) []int {
+	var out []int
+	for _, want := range site.SSHKeys {
+		out = append(out, w.key(want))
+	}
+	if len(site.SSHKeys) == 0 {
+		for _, k := range w.Keys {
+			out = append(out, k.ID)
+		}
+	}
+	return out
+}
+
+func (w *World) ipFaults(site Site) []Fault {
+	ip := w.Reserved
+	switch {
+	case ip.IP == "" && len(w.Standbys) > 0:
+		return []Fault{{Input: true,
+			Msg:  fmt.Sprintf("droplet %d of %s was live, but no reserved IP points at a droplet of the app any more", w.Standbys[0].ID, site.App),
+			Hint: "say which address is the site's: reserved_ip: …"}}
+	case ip.IP != "" && ip.Region != site.Region:
+		return []Fault{{Input: true, Msg: fmt.Sprintf("the reserved IP %s is in region %s, the profile's droplets in %s", ip.IP, ip.Region, site.Region),
+			Hint: "droplet: {region: " + ip.Region + "}"}}
+	}
+	return nil
+}
+
+// rivalFaults refuses to begin beside a release that came first: it would lose
+// the lock after having paid for a droplet.
+func (w *World) rivalFaults(Site) []Fault {
+	if len(w.Candidates) == 0 {
+		return nil
+	}
+	first := w.Candidates[len(w.Candidates)-1]
+	return []Fault{{Msg: (&rival{first}).Error(),
+		Hint: fmt.Sprintf("wait until it is done; if its operator is gone for good: cattle gc --attempt %s", first.Birth.Attempt)}}
+}
+
+// leaseFor is how long a candidate may need until it is live or given up.
+func leaseFor(site Site) time.Duration {
+	return site.BootWithin + site.Health.Deadline + switchWithin + confirmWithin + time.Minute
+}

@@ -1,0 +1,134 @@
+package probe
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Stats is what a prober saw.
+type Stats struct {
+	Requests int           `json:"requests"`
+	Failed   int           `json:"failed"`
+	Gap      time.Duration `json:"longest_gap_ns"` // longest time from one answer to the next
+	Slowest  time.Duration `json:"slowest_ns"`
+}
+
+// A Prober asks at a door at a fixed rate, each request on its own connection
+// and none waiting for another, and keeps what came of it.
+type Prober struct {
+	door   Door
+	path   string
+	client *http.Client
+	cancel context.CancelFunc
+	done   chan struct{}
+	// seen gets the body of each 200, in the order of the answers.
+	seen chan string
+
+	mu       sync.Mutex
+	requests int
+	failed   int
+	slowest  time.Duration
+	answers  []time.Time
+}
+
+// Timeout is how long a request may take before it counts as failed.
+const Timeout = 5 * time.Second
+
+// Start asks for path every so often, until Stop or until ctx ends.
+func Start(ctx context.Context, d Door, path string, every time.Duration) *Prober {
+	ctx, cancel := context.WithCancel(ctx)
+	p := &Prober{door: d, path: path, client: d.Client(), cancel: cancel, done: make(chan struct{}), seen: make(chan string, 64)}
+	go p.loop(ctx, every)
+	return p
+}
+
+func (p *Prober) loop(ctx context.Context, every time.Duration) {
+	defer close(p.done)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		wg.Go(func() { p.ask(ctx) })
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (p *Prober) ask(ctx context.Context) {
+	start := time.Now()
+	rctx, cancel := context.WithTimeout(ctx, Timeout)
+	defer cancel()
+	status, body, err := p.door.Get(rctx, p.client, p.path)
+	if ctx.Err() != nil {
+		// Stopped while it was asking: that is no answer and no failure.
+		return
+	}
+	// Anything below 500 is an answer: a droplet that is not cattle's, from
+	// which the reserved IP is moved away, knows no identity path.
+	p.record(start, err == nil && status < http.StatusInternalServerError)
+	if err == nil && status == http.StatusOK {
+		select {
+		case p.seen <- strings.TrimSpace(body):
+		default:
+		}
+	}
+}
+
+func (p *Prober) record(start time.Time, answered bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	p.requests++
+	if !answered {
+		p.failed++
+		return
+	}
+	p.answers = append(p.answers, now)
+	p.slowest = max(p.slowest, now.Sub(start))
+}
+
+// Stop ends the probing and waits for what is under way. It may be called twice.
+func (p *Prober) Stop() {
+	p.cancel()
+	<-p.done
+}
+
+// Stats sums up what was seen. The time from the last answer until now counts
+// as a gap too.
+func (p *Prober) Stats() Stats {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := Stats{Requests: p.requests, Failed: p.failed, Slowest: p.slowest}
+	answers := slices.Clone(p.answers)
+	slices.SortFunc(answers, time.Time.Compare)
+	for i := 1; i < len(answers); i++ {
+		s.Gap = max(s.Gap, answers[i].Sub(answers[i-1]))
+	}
+	if n := len(answers); n > 0 {
+		s.Gap = max(s.Gap, time.Since(answers[n-1]))
+	}
+	return s
+}
+
+// Sees waits until the body was id n times in a row.
+func (p *Prober) Sees(ctx context.Context, id string, n int) error {
+	for inRow := 0; inRow < n; {
+		select {
+		case got := <-p.seen:
+			if inRow++; got != id {
+				inRow = 0
+			}
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,186 @@
+package release
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"cattle/droplets"
+	"cattle/droplets/release/probe"
+)
+
+// Report is what a plan came to.
+type Report struct {
+	Verb    string        `json:"verb"`
+	App     string        `json:"app"`
+	Release string        `json:"release"`
+	Attempt string        `json:"attempt"`
+	Droplet int           `json:"droplet"`
+	Address string        `json:"address"`
+	IP      string        `json:"reserved_ip"`
+	NewIP   bool          `json:"new_ip"` // this release made the reserved IP
+	Took    time.Duration `json:"took_ns"`
+	Steps   []StepTime    `json:"steps"`
+	Cutover probe.Stats   `json:"cutover"`
+	HTTPS   bool          `json:"https"` // a certificate covers every domain
+	Standby *StandbyAfter `json:"standby,omitempty"`
+	Notices []string      `json:"notices,omitempty"`
+}
+
+// StepTime is how long a step took.
+type StepTime struct {
+	Name string        `json:"name"`
+	Took time.Duration `json:"took_ns"`
+}
+
+// StandbyAfter is what a rollback would go back to.
+type StandbyAfter struct {
+	Release string `json:"release"`
+	Droplet int    `json:"droplet"`
+}
+
+// run is one execution of a plan.
+type run struct {
+	*Operator
+	plan  *Plan
+	site  Site
+	world *World
+
+	droplet droplets.Droplet // what the IP is to point at
+	birth   droplets.Birth
+	machine *droplets.Machine
+	status  droplets.MachineStatus
+	ip      string
+	probe   *probe.Prober
+	twins   []Member // other droplets of this attempt: an order that was carried out twice
+
+	undo      []undoStep // in the order of doing
+	leftovers []Leftover
+	report    Report
+	emitMu    sync.Mutex
+}
+
+// undoStep takes one thing back. Its error leaves its leftover behind.
+type undoStep struct {
+	what     string
+	run      func(context.Context) error
+	leftover Leftover
+}
+
+// Execute carries the plan out, step by step. A failure up to the confirm is
+// undone, on a context of its own; the error is then *Refused, or *Broken when
+// the undoing failed. *Incomplete means that the release serves and something
+// is left over. A nil error means that the release was seen to serve through
+// the reserved IP.
+func (o *Operator) Execute(ctx context.Context, p *Plan) (*Report, error) {
+	r := &run{Operator: o, plan: p, site: p.Site, world: p.World, ip: p.World.Reserved.IP}
+	defer r.close()
+	start := time.Now()
+	err := r.steps(ctx)
+	r.report.Verb, r.report.App, r.report.Release = p.Verb, p.Site.App, p.Release
+	r.report.Attempt, r.report.Droplet = r.birth.Attempt, r.droplet.ID
+	r.report.IP, r.report.Address = r.ip, r.droplet.Address(r.ip)
+	r.report.Took = time.Since(start)
+	return &r.report, err
+}
+
+func (r *run) steps(ctx context.Context) error {
+	for _, s := range r.plan.Steps {
+		if err := r.step(ctx, s); err != nil {
+			return r.takeBack(ctx, s, err)
+		}
+	}
+	if len(r.leftovers) > 0 {
+		return &Incomplete{r.leftovers}
+	}
+	return nil
+}
+
+func (r *run) step(ctx context.Context, s Step) error {
+	start := time.Now()
+	r.emit(Event{Kind: KindStep, Step: s.Name, State: StateRunning, Text: s.Title})
+	err := context.Cause(ctx)
+	if err == nil || s.after {
+		err = s.run(r, r.onward(ctx, s))
+	}
+	took := time.Since(start)
+	r.report.Steps = append(r.report.Steps, StepTime{s.Name, took})
+	if err != nil {
+		r.emit(Event{Kind: KindStep, Step: s.Name, State: StateFailed, Text: err.Error(), Elapsed: took})
+		return err
+	}
+	r.emit(Event{Kind: KindStep, Step: s.Name, State: StateOK, Elapsed: took})
+	return nil
+}
+
+// onward lets what follows the confirm finish after an interrupt: the release
+// serves, and the marks that say so are part of it.
+func (r *run) onward(ctx context.Context, s Step) context.Context {
+	if s.after {
+		return context.WithoutCancel(ctx)
+	}
+	return ctx
+}
+
+// takeBack undoes what was done, newest first, and says what the outcome is.
+func (r *run) takeBack(ctx context.Context, s Step, cause error) error {
+	if r.probe != nil {
+		r.probe.Stop()
+	}
+	if s.after {
+		r.leftovers = append(r.leftovers, Leftover{What: s.Name, Err: cause, Command: "cattle gc"})
+		return &Incomplete{r.leftovers}
+	}
+	ctx, cancel := undoContext(ctx)
+	defer cancel()
+	var failed error
+	for i := len(r.undo) - 1; i >= 0 && failed == nil; i-- {
+		u := r.undo[i]
+		start := time.Now()
+		r.emit(Event{Kind: KindStep, Step: "undo", State: StateRunning, Text: u.what})
+		if err := u.run(ctx); err != nil {
+			failed = fmt.Errorf("%s: %w", u.what, err)
+			r.emit(Event{Kind: KindStep, Step: "undo", State: StateFailed, Text: failed.Error(), Elapsed: time.Since(start)})
+			r.leftovers = append(r.leftovers, u.leftover)
+			continue
+		}
+		r.emit(Event{Kind: KindStep, Step: "undo", State: StateOK, Elapsed: time.Since(start)})
+	}
+	refused := &Refused{Step: s.Name, Err: cause, Serving: r.world.Serving(), Leftovers: r.leftovers}
+	var boot *bootError
+	if errors.As(cause, &boot) {
+		refused.BootStep, refused.Tail = boot.step, boot.tail
+	}
+	if failed != nil {
+		return &Broken{Err: refused, Undo: failed}
+	}
+	return refused
+}
+
+func (r *run) emit(e Event) {
+	if r.Emit == nil {
+		return
+	}
+	r.emitMu.Lock()
+	defer r.emitMu.Unlock()
+	e.Time = time.Now()
+	r.Emit(e)
+}
+
+// notice tells the operator something that is no failure, now and in the report.
+func (r *run) notice(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	r.report.Notices = append(r.report.Notices, text)
+	r.emit(Event{Kind: KindNotice, Text: text})
+}
+
+func (r *run) close() {
+	if r.probe != nil {
+		r.probe.Stop()
+	}
+	if r.machine != nil {
+		r.machine.Close()
+	}
+}

@@ -1,0 +1,78 @@
+// Package release is the protocol that puts a release on a fresh droplet and
+// moves the public to it: survey, plan, and the steps that the plan prints.
+//
+// The truth lives in the cloud: tags, names and the reserved IP's droplet. So
+// every operation starts with a survey, and any operator can go on where
+// another one stopped.
+package release
+
+import (
+	"context"
+	"time"
+
+	"cattle/droplets"
+	"cattle/droplets/release/probe"
+)
+
+// Site is what a release has to know of a profile.
+type Site struct {
+	App        string
+	Domains    []string // the first one is the canonical name
+	ReservedIP string   // "": the one that holds the app's live droplet, or a new one
+
+	Region, Size, Image, VPC string
+	SSHKeys                  []string // names or fingerprints; none: all of the account
+	Monitoring, IPv6         bool
+	Tags                     []string // besides cattle's own
+
+	Services   []string // compose services that have to run
+	Health     probe.Health
+	BootWithin time.Duration // from create to the end of the boot
+	Keep       int           // standbys
+	StandbyFor time.Duration // 0: until the next release
+	Cutover    Cutover
+	// Untrusted is set when the certificates come from a test authority: names
+	// and dates are verified then, the issuer is not.
+	Untrusted bool
+}
+
+// Cutover is what the switch may cost the public before it is taken back.
+type Cutover struct {
+	Failed int           // requests; negative: no limit
+	Gap    time.Duration // longest time without an answer
+}
+
+// A Candidate is one attempt at a release, rendered and ready to be ordered.
+type Candidate struct {
+	Release  string
+	Attempt  string
+	Digest   string // of the machine that user-data describes
+	HostKey  string // SHA-256 fingerprint, hex
+	UserData []byte
+	// NoHandoff leaves the certificates on the live droplet, for when that one
+	// cannot be reached any more.
+	NoHandoff bool
+	// Key is the age key to deliver over SSH; nil when there is none to deliver.
+	Key interface{ Reveal() string }
+}
+
+// An Operator carries out plans: the cloud to talk to, the way to the
+// droplets, and who is told. It is used by one plan at a time.
+type Operator struct {
+	Cloud  droplets.Cloud
+	Dialer droplets.Dialer
+	Login  *droplets.Login
+	// Emit is told of all that happens, from several goroutines but never at
+	// the same time.
+	Emit func(Event)
+	// KeepFailed leaves a refused candidate running, for a look at it.
+	KeepFailed bool
+}
+
+// undoWithin bounds what is done after a failure or an interrupt, on a context
+// of its own: enough for two moves of the reserved IP and a delete.
+const undoWithin = 5 * time.Minute
+
+func undoContext(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), undoWithin)
+}

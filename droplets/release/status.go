@@ -1,0 +1,77 @@
+package release
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"cattle/droplets"
+	"cattle/droplets/release/probe"
+)
+
+// Verdict is what the public gets right now.
+type Verdict struct {
+	Serving bool // the live droplet's own attempt answers through the reserved IP, healthy
+	HTTPS   bool
+	Err     error // why not
+}
+
+// Verify asks through the reserved IP, as confirm does: does the live droplet's
+// attempt answer, and does the health check hold? HTTPS is tried first; a site
+// without a certificate yet answers over HTTP.
+func (o *Operator) Verify(ctx context.Context, site Site, w *World) Verdict {
+	if w.Live == nil || !w.Live.Born {
+		return Verdict{Err: fmt.Errorf("no droplet of %s holds a reserved IP", site.App)}
+	}
+	var last error
+	for _, https := range []bool{true, false} {
+		d := o.door(site, w.Reserved.IP, https)
+		if last = serves(ctx, d, w.Live.Birth.Attempt, site.Health); last == nil {
+			return Verdict{Serving: true, HTTPS: https}
+		}
+	}
+	return Verdict{Err: last}
+}
+
+func serves(ctx context.Context, d probe.Door, attempt string, h probe.Health) error {
+	ctx, cancel := context.WithTimeout(ctx, probe.Timeout+h.Timeout)
+	defer cancel()
+	client := d.Client()
+	id, err := d.Identity(ctx, client)
+	if err != nil {
+		return err
+	}
+	if id != attempt {
+		return fmt.Errorf("attempt %q answers, not %s", droplets.Printable(id), attempt)
+	}
+	return d.Healthy(ctx, client, h)
+}
+
+// Adopt marks a live droplet that serves and whose release died before it
+// could say so.
+func (o *Operator) Adopt(ctx context.Context, m *Member) error {
+	return o.Cloud.TagDroplets(ctx, droplets.ServedTag, m.ID)
+}
+
+// Pins reads from the live droplet which digest each image reference stood for
+// when it was released: a rebuild is the same release. It logs in, so it takes
+// as long as SSH does.
+func (o *Operator) Pins(ctx context.Context, w *World) (map[string]string, error) {
+	if w.Live == nil || !w.Live.Born {
+		return nil, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, reachWithin)
+	defer cancel()
+	m, err := droplets.Connect(ctx, o.Dialer, o.Login, w.Live.Address(w.Reserved.IP), w.Live.Birth.HostKey)
+	if err != nil {
+		return nil, err
+	}
+	defer m.Close()
+	s, err := m.Status(ctx)
+	return s.Images, err
+}
+
+// OlderThan tells whether the live droplet was created at least so long ago.
+func (w *World) OlderThan(age time.Duration) bool {
+	return w.Live != nil && w.Now.Sub(w.Live.Created) >= age
+}

@@ -1,0 +1,189 @@
+package release
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"cattle/droplets"
+)
+
+// A Member is a droplet of the app with what it was born with.
+type Member struct {
+	droplets.Droplet
+	Birth droplets.Birth
+	Born  bool // false: its tags were edited, nobody knows what it is
+}
+
+// World is what a survey found. It is a value: it does not change afterwards.
+type World struct {
+	Now time.Time
+	// Reserved is the app's reserved IP; IP is "" when there is none yet.
+	Reserved droplets.ReservedIP
+	// Live holds the reserved IP; nil when no droplet of the app does.
+	Live *Member
+	// Standbys were live once and can be again, newest first.
+	Standbys []Member
+	// Candidates are releases under way: never live yet, lease not over.
+	Candidates []Member
+	// Orphans are what a release left behind: never live, lease over.
+	Orphans []Member
+	// Unknown carry the app's tag and no readable birth; they are shown and left alone.
+	Unknown []Member
+
+	// What only a release needs; see Operator.SurveyRelease.
+	Account   droplets.Account
+	InAccount int // droplets of the account, whoever made them
+	IPs       []droplets.ReservedIP
+	Sizes     []droplets.Size
+	Image     droplets.Image
+	ImageErr  error // why the image cannot be looked up
+	Keys      []droplets.SSHKey
+}
+
+// Survey reads the site's state: two requests, at the same time.
+func (o *Operator) Survey(ctx context.Context, site Site) (*World, error) {
+	var s survey
+	g, ctx := errgroup.WithContext(ctx)
+	s.readSite(ctx, g, o.Cloud, site)
+	return s.world(g, site)
+}
+
+// SurveyRelease reads also what ordering a droplet depends on: seven requests,
+// at the same time.
+func (o *Operator) SurveyRelease(ctx context.Context, site Site) (*World, error) {
+	var s survey
+	g, ctx := errgroup.WithContext(ctx)
+	s.readSite(ctx, g, o.Cloud, site)
+	into(g, &s.Account, func() (droplets.Account, error) { return o.Cloud.Account(ctx) })
+	into(g, &s.InAccount, func() (int, error) { return o.Cloud.CountDroplets(ctx) })
+	into(g, &s.Sizes, func() ([]droplets.Size, error) { return o.Cloud.Sizes(ctx) })
+	into(g, &s.Keys, func() ([]droplets.SSHKey, error) { return o.Cloud.SSHKeys(ctx) })
+	into(g, &s.Image, func() (droplets.Image, error) {
+		img, err := o.Cloud.Image(ctx, site.Image)
+		if droplets.NotFound(err) {
+			s.ImageErr, err = err, nil
+		}
+		return img, err
+	})
+	return s.world(g, site)
+}
+
+// survey is a World in the making.
+type survey struct {
+	World
+	found []droplets.Droplet
+}
+
+func (s *survey) readSite(ctx context.Context, g *errgroup.Group, cloud droplets.Cloud, site Site) {
+	into(g, &s.found, func() ([]droplets.Droplet, error) { return cloud.Droplets(ctx, droplets.AppTag(site.App)) })
+	into(g, &s.IPs, func() ([]droplets.ReservedIP, error) { return cloud.ReservedIPs(ctx) })
+}
+
+func (s *survey) world(g *errgroup.Group, site Site) (_ *World, err error) {
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	s.Now = time.Now()
+	all := members(s.found)
+	if s.Reserved, err = reservedFor(site, all, s.IPs); err != nil {
+		return nil, err
+	}
+	s.classify(all)
+	return &s.World, nil
+}
+
+func into[T any](g *errgroup.Group, dst *T, read func() (T, error)) {
+	g.Go(func() (err error) {
+		*dst, err = read()
+		return err
+	})
+}
+
+func members(ds []droplets.Droplet) []Member {
+	out := make([]Member, len(ds))
+	for i, d := range ds {
+		b, ok := d.Birth()
+		out[i] = Member{Droplet: d, Birth: b, Born: ok}
+	}
+	// Newest first: ids grow.
+	slices.SortFunc(out, func(a, b Member) int { return cmp.Compare(b.ID, a.ID) })
+	return out
+}
+
+// reservedFor finds the app's reserved IP: the one that the profile names, or
+// the one that points at a droplet of the app.
+func reservedFor(site Site, all []Member, ips []droplets.ReservedIP) (droplets.ReservedIP, error) {
+	var found []droplets.ReservedIP
+	for _, ip := range ips {
+		if site.ReservedIP != "" && ip.IP == site.ReservedIP {
+			return ip, nil
+		}
+		if ip.DropletID != 0 && slices.ContainsFunc(all, func(m Member) bool { return m.ID == ip.DropletID }) {
+			found = append(found, ip)
+		}
+	}
+	switch {
+	case site.ReservedIP != "":
+		return droplets.ReservedIP{}, &Preflight{[]Fault{{Input: true,
+			Msg:  "the account has no reserved IP " + site.ReservedIP,
+			Hint: "take the line reserved_ip out of the profile and the first release makes one"}}}
+	case len(found) > 1:
+		return droplets.ReservedIP{}, &Preflight{[]Fault{{Input: true,
+			Msg:  "more than one reserved IP points at a droplet of " + site.App + ": " + found[0].IP + ", " + found[1].IP,
+			Hint: "say which one is the site's: reserved_ip: " + found[0].IP}}}
+	case len(found) == 1:
+		return found[0], nil
+	}
+	return droplets.ReservedIP{}, nil
+}
+
+// classify says what each droplet of the app is. Live is who holds the
+// reserved IP, whatever its tags say.
+func (w *World) classify(all []Member) {
+	for _, m := range all {
+		switch {
+		case w.Reserved.IP != "" && m.ID == w.Reserved.DropletID:
+			w.Live = &m
+		case !m.Born:
+			w.Unknown = append(w.Unknown, m)
+		case m.Has(droplets.ServedTag):
+			w.Standbys = append(w.Standbys, m)
+		case m.Birth.Lease.After(w.Now):
+			w.Candidates = append(w.Candidates, m)
+		default:
+			w.Orphans = append(w.Orphans, m)
+		}
+	}
+}
+
+// Serving is the live droplet's release, "" when there is none.
+func (w *World) Serving() string {
+	if w.Live == nil {
+		return ""
+	}
+	return w.Live.Birth.Release
+}
+
+// expired are the standbys whose time is up.
+func (w *World) expired() []Member {
+	var out []Member
+	for _, m := range w.Standbys {
+		if at, ok := m.Expires(); ok && !at.After(w.Now) {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+// Size is the size of that slug, or nil.
+func (w *World) Size(slug string) *droplets.Size {
+	i := slices.IndexFunc(w.Sizes, func(s droplets.Size) bool { return s.Slug == slug })
+	if i < 0 {
+		return nil
+	}
+	return &w.Sizes[i]
+}
