@@ -1,0 +1,191 @@
+// Package profiles is the schema of cattle.yaml: what a user may say about the
+// machine, what is filled in where nothing is said, and how a fault is told
+// with file, line and column.
+package profiles
+
+import "time"
+
+// A Profile is the desired machine, complete: starters merged, defaults
+// filled in, every value checked. It holds no secret, only names of secrets.
+// A loaded Profile is read-only and safe for concurrent use.
+type Profile struct {
+	// App names the site. It is part of droplet names and tags:
+	// lower-case letters, digits and inner hyphens, 2 to 32 characters.
+	App string `yaml:"app"`
+	// Extends names an embedded starter ("web", "compose") or the path of
+	// another profile, relative to the file that says so.
+	Extends string `yaml:"extends"`
+	// Domains are the public host names, the first being the canonical one.
+	// YAML takes `domain: a` for a list of one.
+	Domains []string `yaml:"domains"`
+
+	Droplet Droplet `yaml:"droplet"`
+	// ReservedIP is an address of the account; empty means that the first
+	// release makes one.
+	ReservedIP string `yaml:"reserved_ip"`
+
+	// Image and Port describe an app of one container. An image without a
+	// tag gets the release as its tag; ${RELEASE} may stand in it. With Compose,
+	// Image is only what ${IMAGE} stands for in the compose files, and a fault
+	// when none of them says that; Port has no meaning then.
+	Image string `yaml:"image"`
+	Port  int    `yaml:"port"`
+	// Compose files, relative to the profile, merged in order as
+	// `docker compose -f a -f b` merges them. YAML takes one path for a list of one.
+	Compose []string `yaml:"compose"`
+
+	// Env are plain values: interpolated into compose files and, for an app
+	// of one container, set in it. A value may name a secret as ${NAME}.
+	Env map[string]string `yaml:"env"`
+
+	Routes   []Route    `yaml:"routes"`
+	TLS      TLS        `yaml:"tls"`
+	Secrets  Secrets    `yaml:"secrets"`
+	Mail     *Mail      `yaml:"mail"`
+	Cron     []Cron     `yaml:"cron"`
+	Health   Health     `yaml:"health"`
+	Release  Release    `yaml:"release"`
+	Firewall Firewall   `yaml:"firewall"`
+	Packages []string   `yaml:"packages"`
+	Files    []File     `yaml:"files"`
+	Registry []Registry `yaml:"registry"`
+
+	// Path is the file that was loaded; Dir is its folder, to which relative
+	// paths were resolved.
+	Path string `yaml:"-"`
+	Dir  string `yaml:"-"`
+
+	// What Load read, so that Stack reads no file and asks nobody: the same
+	// loaded Profile gives the same bytes whatever happens to the files.
+	composeFiles []*source
+	vault        *vault
+}
+
+// Droplet says what machine to order.
+type Droplet struct {
+	Region string `yaml:"region"` // slug, default nyc3
+	Size   string `yaml:"size"`   // slug, default s-1vcpu-1gb
+	Image  string `yaml:"image"`  // slug, default debian-13-x64; ubuntu-24-04-x64 is rendered too
+	// SSHKeys are names or MD5 fingerprints of keys of the account; empty
+	// means all of them.
+	SSHKeys    []string `yaml:"ssh_keys"`
+	VPC        string   `yaml:"vpc"` // UUID; empty means the region's default
+	Monitoring bool     `yaml:"monitoring"`
+	IPv6       bool     `yaml:"ipv6"`
+	Tags       []string `yaml:"tags"` // besides cattle's own
+}
+
+// A Route maps a host and a path prefix to something that answers. Exactly
+// one of To, Redirect and Static is set.
+type Route struct {
+	Host string `yaml:"host"` // default: every domain
+	Path string `yaml:"path"` // prefix, default /
+	// To is service:port, or unix:/path/on/the/droplet.sock.
+	To         string `yaml:"to"`
+	Redirect   string `yaml:"redirect"` // absolute URL; the request's path is appended
+	Static     string `yaml:"static"`   // absolute folder on the droplet
+	Websockets bool   `yaml:"websockets"`
+	BodySize   string `yaml:"body_size"` // nginx size such as 20m, default 10m
+	// Auth is ${NAME} of a secret with lines of user:password.
+	Auth string `yaml:"auth"`
+}
+
+// TLS says where certificates come from (ACME, HTTP-01).
+type TLS struct {
+	Email     string `yaml:"email"`
+	Directory string `yaml:"directory"` // ACME directory URL, default Let's Encrypt
+	Staging   bool   `yaml:"staging"`   // Let's Encrypt's staging directory
+}
+
+// Deliver is how a droplet gets the key to its secrets.
+type Deliver string
+
+const (
+	DeliverSSH      Deliver = "ssh"       // over SSH to the verified host, the default
+	DeliverUserData Deliver = "user-data" // in user-data, for those who allow no SSH
+)
+
+// Secrets names the SOPS file (dotenv, yaml or json; flat NAME: value).
+type Secrets struct {
+	File    string  `yaml:"file"`
+	Deliver Deliver `yaml:"deliver"`
+}
+
+// Mail is the relay that the droplet's Postfix hands everything to.
+type Mail struct {
+	Relay    string `yaml:"relay"`    // host name
+	Port     int    `yaml:"port"`     // default 2525: 25, 465 and 587 are blocked on droplets
+	From     string `yaml:"from"`     // sender of mail from the machine itself
+	Root     string `yaml:"root"`     // where root's mail goes
+	Username string `yaml:"username"` // ${NAME}
+	Password string `yaml:"password"` // ${NAME}
+}
+
+// Cron is one job, run in a fresh container of a service.
+type Cron struct {
+	Name     string   `yaml:"name"`     // default: the service and a number
+	Schedule string   `yaml:"schedule"` // five cron fields or @daily and the like; UTC
+	Service  string   `yaml:"service"`  // default: the only service
+	Command  []string `yaml:"command"`  // a string is split as a shell would
+}
+
+// Health is the check that a candidate must pass Successes times in a row
+// before the switch, within Deadline of the end of its boot.
+type Health struct {
+	Path      string        `yaml:"path"`      // default /
+	Status    int           `yaml:"status"`    // default 200
+	Body      string        `yaml:"body"`      // a substring; default: anything
+	Interval  time.Duration `yaml:"interval"`  // default 1s
+	Timeout   time.Duration `yaml:"timeout"`   // of one check, default 5s
+	Successes int           `yaml:"successes"` // default 3
+	Deadline  time.Duration `yaml:"deadline"`  // default 60s
+}
+
+// Release says what is kept and what a switch may cost.
+type Release struct {
+	Keep       int           `yaml:"keep"`        // standbys, default 1
+	StandbyFor time.Duration `yaml:"standby_for"` // 0: until the next release
+	BootWithin time.Duration `yaml:"boot_within"` // from create to a finished boot, default 10m
+	Cutover    Cutover       `yaml:"cutover"`
+}
+
+// Cutover is the budget of the switch; over it, the IP goes back.
+type Cutover struct {
+	Failed int           `yaml:"failed"` // probes that may fail, of ten a second; default 20
+	Gap    time.Duration `yaml:"gap"`    // longest time without an answer, default 10s
+}
+
+// Firewall restricts who may reach port 22. 80 and 443 are open, all else is closed.
+type Firewall struct {
+	SSHFrom []string `yaml:"ssh_from"` // addresses or CIDR blocks, default everyone
+}
+
+// File is a file to put on the droplet. Exactly one of Content and From is set.
+type File struct {
+	Path    string `yaml:"path"` // absolute, on the droplet
+	Content string `yaml:"content"`
+	From    string `yaml:"from"`  // local file, relative to the profile
+	Mode    string `yaml:"mode"`  // octal, default 0644
+	Owner   string `yaml:"owner"` // user:group, default root:root
+}
+
+// Registry is a login, done on the droplet before images are pulled.
+type Registry struct {
+	Server   string `yaml:"server"`
+	Username string `yaml:"username"` // plain or ${NAME}
+	Password string `yaml:"password"` // ${NAME}
+}
+
+// A Stack is the compose project as it is shipped to the droplet: merged,
+// ${RELEASE} and ${IMAGE} resolved, images pinned where a digest is known,
+// secrets still ${NAME}.
+type Stack struct {
+	YAML     []byte
+	Services []string // sorted
+	// Images are the references as written after interpolation, sorted,
+	// without the pins.
+	Images []string
+	// Upstreams maps a Route.To of the service:port form to the droplet's
+	// loopback addresses ("127.0.0.1:20000") that answer for it, one a replica.
+	Upstreams map[string][]string
+}

@@ -1,0 +1,122 @@
+package profiles
+
+import (
+	"bytes"
+	"regexp"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// A source is one file that was read, kept to show its lines in faults.
+type source struct {
+	name  string
+	text  []byte
+	lines []string
+	order int
+}
+
+func newSource(name string, text []byte) *source {
+	text = bytes.TrimPrefix(text, []byte("\ufeff"))
+	plain := strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(string(text))
+	return &source{name: name, text: text, lines: strings.Split(plain, "\n")}
+}
+
+// pos is a place in a source; line and col count from 1, col in characters.
+type pos struct {
+	src       *source
+	line, col int
+}
+
+func (s *source) start() pos { return pos{s, 1, 1} }
+
+func (s *source) line(n int) string {
+	if n < 1 || n > len(s.lines) {
+		return ""
+	}
+	return s.lines[n-1]
+}
+
+// show returns a line as it may be printed, and where col is in it.
+func (s *source) show(line, col int) (string, int) {
+	text := []rune(s.line(line))
+	if len(strings.TrimSpace(string(text))) == 0 {
+		return "", 0
+	}
+	at := min(col-1, len(text))
+	text, at = blot(text, at)
+	return printable(string(text)), at + 1
+}
+
+// A fault beside a password must not print the password. This looks at the
+// text alone, because a file with a syntax error has nothing else to look at.
+var looksSecret = regexp.MustCompile(
+	`(?i)[\w.-]*(?:passw|passphrase|secret|token|api_?key|private_?key|auth)[\w.-]*["']?\s*[:=]\s*`)
+
+// blot replaces what follows a key that looks like a secret's, unless that is
+// a ${NAME}, and moves the caret along.
+func blot(text []rune, at int) ([]rune, int) {
+	line := string(text)
+	var out strings.Builder
+	rest, caret := 0, at
+	for _, m := range looksSecret.FindAllStringIndex(line, -1) {
+		if m[0] < rest {
+			continue
+		}
+		end := m[1] + secretLength(line[m[1]:])
+		if end == m[1] {
+			continue
+		}
+		out.WriteString(line[rest:m[1]] + "********")
+		caret = shift(line, at, caret, m[1], end)
+		rest = end
+	}
+	out.WriteString(line[rest:])
+	return []rune(out.String()), caret
+}
+
+// shift moves the caret when line[from:to] has become eight characters.
+func shift(line string, at, caret, from, to int) int {
+	first := utf8.RuneCountInString(line[:from])
+	after := utf8.RuneCountInString(line[:to])
+	switch {
+	case at >= after:
+		return caret - (after - first) + 8
+	case at > first:
+		return caret - (at - first)
+	}
+	return caret
+}
+
+// secretLength returns how many bytes of s are a plain value: 0 for ${NAME},
+// for a block or flow collection, and where there is nothing.
+func secretLength(s string) int {
+	body := strings.TrimLeft(s, `"'`)
+	if body == "" || strings.HasPrefix(body, "${") || strings.ContainsAny(s[:1], "{[|>&*#") {
+		return 0
+	}
+	if quote := s[0]; quote == '"' || quote == '\'' {
+		if end := strings.IndexByte(s[1:], quote); end >= 0 {
+			return end + 2
+		}
+		return len(s)
+	}
+	if end := strings.IndexAny(s, ",}"); end > 0 {
+		return end
+	}
+	return len(s)
+}
+
+// printable makes s safe for a terminal: a file under check may come from
+// anyone, and must not move the cursor, change the title or reverse the text.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\t' || r == '\n':
+			return ' '
+		case unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || unicode.In(r, unicode.Zl, unicode.Zp):
+			return unicode.ReplacementChar
+		}
+		return r
+	}, s)
+}

@@ -1,0 +1,201 @@
+package profiles
+
+import (
+	"slices"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+)
+
+type kind uint8
+
+const (
+	kindNull kind = iota
+	kindScalar
+	kindMapping
+	kindSequence
+)
+
+// A node is a YAML value that remembers its place, with aliases and merge
+// keys resolved. Unlike yaml.Node it knows its file, so that nodes of several
+// files can be merged into one tree.
+type node struct {
+	pos
+	kind   kind
+	tag    string // short, such as !!int
+	value  string
+	fields []field // of a mapping, in the order of the file
+	items  []*node // of a sequence
+}
+
+type field struct{ key, value *node }
+
+// get returns the value of a key, nil when there is none, when it is null, and
+// when n is no mapping or nil itself.
+func (n *node) get(key string) *node {
+	if i := n.index(key); i >= 0 && n.fields[i].value.kind != kindNull {
+		return n.fields[i].value
+	}
+	return nil
+}
+
+// keyOf is where a key is written, or the mapping when it is not there.
+func (n *node) keyOf(key string) pos {
+	if i := n.index(key); i >= 0 {
+		return n.fields[i].key.pos
+	}
+	return n.pos
+}
+
+func (n *node) index(key string) int {
+	if n == nil || n.kind != kindMapping {
+		return -1
+	}
+	return slices.IndexFunc(n.fields, func(f field) bool { return f.key.value == key })
+}
+
+// describe says in a user's words what a node is.
+func (n *node) describe() string {
+	switch n.kind {
+	case kindMapping:
+		return "a mapping"
+	case kindSequence:
+		return "a list"
+	case kindNull:
+		return "nothing"
+	}
+	switch n.tag {
+	case "!!int", "!!float":
+		return "the number " + n.value
+	case "!!bool":
+		return n.value
+	}
+	return "the text " + quote(n.value)
+}
+
+// maxNodes bounds a tree: a few aliases of aliases would fill the memory.
+const maxNodes = 100_000
+
+// A grower turns yaml.Nodes into nodes and reports what YAML forbids but
+// yaml.v3 lets pass in Node form.
+type grower struct {
+	*report
+	src   *source
+	count int
+	open  []*yaml.Node // aliases being expanded
+}
+
+// grow returns the tree of a document, nil after an error.
+func grow(src *source, doc *yaml.Node, r *report) *node {
+	g := &grower{report: r, src: src}
+	before := len(r.list)
+	root := g.node(doc)
+	if g.count > maxNodes {
+		g.errorf(src.start(), "", "aliases make this file larger than %d values", maxNodes)
+	}
+	if len(r.list) > before {
+		return nil
+	}
+	return root
+}
+
+func (g *grower) at(y *yaml.Node) pos { return pos{g.src, y.Line, y.Column} }
+
+func (g *grower) node(y *yaml.Node) *node {
+	n := &node{pos: g.at(y)}
+	if g.count++; g.count > maxNodes {
+		return n
+	}
+	switch y.Kind {
+	case yaml.DocumentNode:
+		return g.node(y.Content[0])
+	case yaml.AliasNode:
+		return g.alias(y)
+	case yaml.MappingNode:
+		n.kind = kindMapping
+		g.mapping(n, y)
+	case yaml.SequenceNode:
+		n.kind = kindSequence
+		for _, item := range y.Content {
+			n.items = append(n.items, g.node(item))
+		}
+	case yaml.ScalarNode:
+		g.scalar(n, y)
+	}
+	return n
+}
+
+func (g *grower) scalar(n *node, y *yaml.Node) {
+	n.tag, n.value = y.ShortTag(), y.Value
+	if n.tag != "!!null" {
+		n.kind = kindScalar
+	}
+}
+
+func (g *grower) alias(y *yaml.Node) *node {
+	if slices.Contains(g.open, y.Alias) {
+		g.errorf(g.at(y), "", "alias *%s stands inside its own anchor", y.Value)
+		return &node{pos: g.at(y)}
+	}
+	g.open = append(g.open, y.Alias)
+	defer func() { g.open = g.open[:len(g.open)-1] }()
+	return g.node(y.Alias)
+}
+
+func (g *grower) mapping(n *node, y *yaml.Node) {
+	var merges []*yaml.Node
+	for i := 0; i+1 < len(y.Content); i += 2 {
+		key, value := y.Content[i], y.Content[i+1]
+		if key.Kind == yaml.AliasNode {
+			key = key.Alias
+		}
+		switch {
+		case key.Kind != yaml.ScalarNode:
+			g.errorf(g.at(key), "", "a key must be text, not a list or a mapping")
+		case key.ShortTag() == "!!merge":
+			merges = append(merges, value)
+		default:
+			g.field(n, key, value)
+		}
+	}
+	for _, m := range merges {
+		g.merge(n, m)
+	}
+}
+
+func (g *grower) field(n *node, key, value *yaml.Node) {
+	k := &node{pos: g.at(key), kind: kindScalar, tag: key.ShortTag(), value: key.Value}
+	if i := n.index(key.Value); i >= 0 {
+		first := n.fields[i].key
+		g.errorf(k.pos, "keep one of them: the first is on line "+itoa(first.line), "duplicate key %s", quote(key.Value))
+		return
+	}
+	n.fields = append(n.fields, field{k, g.node(value)})
+}
+
+// merge adds what `<<: *anchor` or `<<: [*a, *b]` brings; keys that are there
+// already stay.
+func (g *grower) merge(n *node, y *yaml.Node) {
+	from := g.node(y)
+	list := []*node{from}
+	if from.kind == kindSequence {
+		list = from.items
+	}
+	for _, m := range list {
+		if m.kind != kindMapping {
+			g.errorf(g.at(y), "write `<<: *name` with &name before a mapping", "a merge key needs a mapping, not %s", m.describe())
+			return
+		}
+		for _, f := range m.fields {
+			if n.index(f.key.value) < 0 {
+				n.fields = append(n.fields, f)
+			}
+		}
+	}
+}
+
+// hasTab says whether a line is indented with a tab.
+func hasTab(line string) bool {
+	indent := line[:len(line)-len(strings.TrimLeft(line, " \t"))]
+	return strings.Contains(indent, "\t") && strings.TrimSpace(line) != ""
+}
