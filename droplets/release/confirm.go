@@ -68,7 +68,7 @@ func (c Cutover) allows(s probe.Stats) error {
 	switch {
 	case s.Gap > c.Gap:
 		return fmt.Errorf("the switch left the public without an answer for %s, the budget is %s", s.Gap.Round(time.Millisecond), c.Gap)
-	case c.Failed >= 0 && s.Failed > c.Failed:
+	case s.Failed > c.Failed:
 		return fmt.Errorf("%d of %d requests failed during the switch, the budget is %d", s.Failed, s.Requests, c.Failed)
 	}
 	return nil

@@ -11,27 +11,41 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"cattle/droplets"
 )
 
 // gate checks the droplet on its own address, everything at the same time,
-// until all of it holds or the health deadline is over.
+// until all of it holds or the health deadline is over. It tells all that is
+// wrong: the health check's 502 and the service that exited belong together.
 func (r *run) gate(ctx context.Context) error {
-	within := r.site.Health.Deadline
-	ctx, cancel := context.WithTimeout(ctx, within)
+	within, cancel := context.WithTimeout(ctx, r.site.Health.Deadline)
 	defer cancel()
-	g, gctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return r.closedPorts(gctx) })
-	g.Go(func() error {
-		if err := r.services(gctx); err != nil {
-			return err
-		}
-		return nil
-	})
-	g.Go(func() error { return r.health(gctx) })
-	return g.Wait()
+	checks := []func(context.Context) error{r.services, r.health, r.closedPorts}
+	errs := make([]error, len(checks))
+	var wg sync.WaitGroup
+	for i, check := range checks {
+		wg.Go(func() {
+			// What fails before the deadline fails for good.
+			if errs[i] = check(within); errs[i] != nil {
+				cancel()
+			}
+		})
+	}
+	wg.Wait()
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return together(errs)
+}
+
+// together makes one error of those that say something of their own: a check
+// that was stopped because another one had failed does not.
+func together(errs []error) error {
+	errs = slices.DeleteFunc(errs, func(err error) bool { return err == nil || errors.Is(err, context.Canceled) })
+	if len(errs) < 2 {
+		return errors.Join(errs...)
+	}
+	return fmt.Errorf("%w; %w", errs[0], together(errs[1:]))
 }
 
 // services waits until the boot is known to be sound and every compose service
@@ -141,7 +155,7 @@ func (r *run) until(ctx context.Context, what string, look func(context.Context)
 			if errors.Is(perr, context.DeadlineExceeded) {
 				return fmt.Errorf("%s within %s: %w", what, r.site.Health.Deadline, last)
 			}
-			return perr
+			return errors.Join(perr, last)
 		}
 	}
 }

@@ -38,7 +38,7 @@ type Site struct {
 
 // Cutover is what the switch may cost the public before it is taken back.
 type Cutover struct {
-	Failed int           // requests; negative: no limit
+	Failed int           // of ten requests a second
 	Gap    time.Duration // longest time without an answer
 }
 

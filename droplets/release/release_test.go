@@ -1,0 +1,418 @@
+package release_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"cattle/droplets"
+	"cattle/droplets/release"
+	"cattle/droplets/sandbox"
+)
+
+func TestReleasesRollBackAndRetire(t *testing.T) {
+	simulate(t, realistic, func(b *bench) {
+		first := b.must("v1.0.0")
+		if !first.NewIP || first.IP == "" {
+			t.Errorf("the first release makes the reserved IP: %+v", first)
+		}
+		b.expect("v1.0.0", "v1.0.0")
+
+		b.must("v1.1.0+b/2")
+		b.expect("v1.1.0+b/2", "v1.0.0", "v1.1.0+b/2")
+
+		second := b.must("v1.2.0")
+		if second.NewIP || second.IP != first.IP {
+			t.Errorf("the reserved IP changed: %s, then %s", first.IP, second.IP)
+		}
+		b.expect("v1.2.0", "v1.1.0+b/2", "v1.2.0")
+
+		back, err := b.rollback(b.t.Context(), "")
+		if err != nil {
+			t.Fatal(err, b.history())
+		}
+		if back.Release != "v1.1.0+b/2" {
+			t.Errorf("rolled back to %s", back.Release)
+		}
+		b.expect("v1.1.0+b/2", "v1.1.0+b/2", "v1.2.0")
+
+		// The droplet that was live just now is the standby, not the newest one.
+		b.must("v1.3.0")
+		b.expect("v1.3.0", "v1.1.0+b/2", "v1.3.0")
+	})
+}
+
+func TestSwitchIsMeasured(t *testing.T) {
+	simulate(t, realistic, func(b *bench) {
+		b.must("v1")
+		r := b.must("v2")
+		if r.Cutover.Requests < 10 || r.Cutover.Failed != 0 || r.Cutover.Gap > time.Second {
+			t.Errorf("cutover: %+v", r.Cutover)
+		}
+	})
+}
+
+func TestCertificatesTravel(t *testing.T) {
+	simulate(t, realistic, func(b *bench) {
+		ip := b.must("v1").IP
+		b.post("/v2/domains", map[string]string{"name": "blog.example.com", "ip_address": ip})
+		for _, v := range []string{"v2", "v3", "v4", "v5", "v6", "v7"} {
+			if r := b.must(v); !r.HTTPS {
+				t.Fatalf("%s has no certificate\n%s", v, b.history())
+			}
+		}
+		if n := len(b.cloud.Snapshot().Issued); n != 1 {
+			t.Errorf("%d certificates were issued, want 1", n)
+		}
+	})
+}
+
+// TestRefused breaks the second release in every way that the sandbox knows:
+// the first one serves on, and nothing of the second is left.
+func TestRefused(t *testing.T) {
+	tests := []struct {
+		name     string
+		break_   sandbox.Behaviour
+		fault    sandbox.Fault
+		step     string
+		text     string
+		bootStep string
+	}{
+		{name: "never healthy", break_: sandbox.Behaviour{Kind: sandbox.NeverHealthy}, step: "gate", text: "answered 503"},
+		{name: "slow", break_: sandbox.Behaviour{Kind: sandbox.Slow}, step: "gate", text: "did not answer within 5s"},
+		{name: "wrong version", break_: sandbox.Behaviour{Kind: sandbox.WrongVersion}, step: "gate", text: "serves attempt"},
+		{name: "service exited", break_: sandbox.Behaviour{Kind: sandbox.Exited}, step: "gate", text: "exited"},
+		{name: "open port", break_: sandbox.Behaviour{Kind: sandbox.OpenPort}, step: "gate", text: "5432"},
+		{name: "boot step", break_: sandbox.Behaviour{Kind: sandbox.FailsStep, Step: "packages"}, step: "boot", text: "packages", bootStep: "packages"},
+		{name: "boot hangs", break_: sandbox.Behaviour{Kind: sandbox.HangsStep, Step: "docker"}, step: "boot", text: "10m0s"},
+		{name: "fails once it is live", break_: sandbox.Behaviour{Kind: sandbox.FailsLive}, step: "confirm", text: "answered 500"},
+		{name: "create refused", fault: sandbox.Fault{Method: "POST", Path: "/v2/droplets", Status: 422, Answer: `{"id":"unprocessable_entity","message":"no"}`}, step: "create", text: "422"},
+		{name: "assign refused", fault: sandbox.Fault{Method: "POST", Path: "/v2/reserved_ips/*/actions", Status: 403, Answer: `{"id":"forbidden","message":"no"}`}, step: "switch", text: "403"},
+		{name: "assign errored", fault: sandbox.Fault{Method: "POST", Path: "/v2/reserved_ips/*/actions", Action: sandbox.Errored}, step: "switch", text: "waited"},
+		{name: "assign completes without moving", fault: sandbox.Fault{Method: "POST", Path: "/v2/reserved_ips/*/actions", Action: sandbox.NoOp}, step: "switch", text: "waited"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			simulate(t, realistic, func(b *bench) {
+				b.must("v1")
+				if tt.break_.Kind != "" {
+					b.cloud.Break("v2", tt.break_)
+				} else {
+					b.cloud.Fault(tt.fault)
+				}
+				_, err := b.release(b.t.Context(), "v2")
+				var refused *release.Refused
+				if !errors.As(err, &refused) {
+					t.Fatalf("got %v, want Refused\n%s", err, b.history())
+				}
+				if refused.Step != tt.step || !strings.Contains(refused.Error(), tt.text) || refused.BootStep != tt.bootStep {
+					t.Errorf("refused at %s (boot step %q): %v", refused.Step, refused.BootStep, refused)
+				}
+				if refused.Serving != "v1" || len(refused.Leftovers) != 0 {
+					t.Errorf("serving %q, left over %v", refused.Serving, refused.Leftovers)
+				}
+				if tt.bootStep != "" && refused.Tail == "" {
+					t.Error("the failed boot step's last lines are missing")
+				}
+				b.expect("v1", "v1")
+				b.cloud.ClearFaults()
+				b.must("v3")
+				b.expect("v3", "v1", "v3")
+			})
+		})
+	}
+}
+
+func TestFirstReleaseRefusedLeavesNothing(t *testing.T) {
+	simulate(t, realistic, func(b *bench) {
+		b.cloud.Break("v1", sandbox.Behaviour{Kind: sandbox.FailsLive})
+		_, err := b.release(b.t.Context(), "v1")
+		var refused *release.Refused
+		if !errors.As(err, &refused) || refused.Serving != "" {
+			t.Fatalf("got %v", err)
+		}
+		b.expect("")
+		if ips := b.cloud.Snapshot().ReservedIPs; len(ips) != 0 {
+			t.Errorf("the new reserved IP was left: %v", ips)
+		}
+	})
+}
+
+// TestCreateIsNotRepeated answers the order with a failure that leaves its
+// outcome open: there is one droplet all the same.
+func TestCreateIsNotRepeated(t *testing.T) {
+	order := sandbox.Fault{Method: "POST", Path: "/v2/droplets"}
+	tests := map[string]func(sandbox.Fault) sandbox.Fault{
+		"502 after the effect":   func(f sandbox.Fault) sandbox.Fault { f.Status, f.After = 502, true; return f },
+		"502 before the effect":  func(f sandbox.Fault) sandbox.Fault { f.Status = 502; return f },
+		"reset after the effect": func(f sandbox.Fault) sandbox.Fault { f.Reset, f.After = true, true; return f },
+		"429": func(sandbox.Fault) sandbox.Fault {
+			return sandbox.TooManyRequests("POST", "/v2/droplets", 3*time.Second)
+		},
+	}
+	for name, break_ := range tests {
+		t.Run(name, func(t *testing.T) {
+			simulate(t, realistic, func(b *bench) {
+				b.must("v1")
+				b.cloud.Fault(break_(order))
+				b.must("v2")
+				b.expect("v2", "v1", "v2")
+				if n := len(b.cloud.Bills()); n != 2 {
+					t.Errorf("%d droplets were billed, want 2", n)
+				}
+			})
+		})
+	}
+}
+
+func TestKeepFailed(t *testing.T) {
+	simulate(t, realistic, func(b *bench) {
+		b.must("v1")
+		b.cloud.Break("v2", sandbox.Behaviour{Kind: sandbox.NeverHealthy})
+		b.op.KeepFailed = true
+		_, err := b.release(b.t.Context(), "v2")
+		var refused *release.Refused
+		if !errors.As(err, &refused) || len(refused.Leftovers) != 1 || !strings.Contains(refused.Leftovers[0].Command, "cattle gc --attempt") {
+			t.Fatalf("a kept droplet has to be named with the command that ends it: %v %+v", err, refused)
+		}
+		b.expect("v1", "v1", "v2")
+	})
+}
+
+// TestInterrupted stops the release in the middle of each step: it undoes what
+// it did, on a context of its own.
+func TestInterrupted(t *testing.T) {
+	for _, step := range []string{"create", "boot", "handoff", "gate", "switch"} {
+		t.Run(step, func(t *testing.T) {
+			simulate(t, realistic, func(b *bench) {
+				b.must("v1")
+				ctx, cancel := context.WithCancelCause(b.t.Context())
+				stop := errors.New("interrupted")
+				b.op.Emit = func(e release.Event) {
+					b.record(e)
+					if e.Step == step && e.State == release.StateRunning {
+						time.AfterFunc(50*time.Millisecond, func() { cancel(stop) })
+					}
+				}
+				_, err := b.release(ctx, "v2")
+				var refused *release.Refused
+				if !errors.As(err, &refused) {
+					t.Fatalf("got %v\n%s", err, b.history())
+				}
+				b.op.Emit = b.record
+				b.expect("v1", "v1")
+			})
+		})
+	}
+}
+
+// TestTwoAtOnce starts two releases together: one switches, the other says who
+// won and cleans up after itself.
+func TestTwoAtOnce(t *testing.T) {
+	simulate(t, realistic, func(b *bench) {
+		b.must("v1")
+		w, err := b.op.SurveyRelease(b.t.Context(), b.site)
+		if err != nil {
+			t.Fatal(err)
+		}
+		results := make(chan error, 2)
+		for _, v := range []string{"v2", "v3"} {
+			op := *b.op
+			p, err := release.PlanRelease("release", b.site, w, b.candidate(v))
+			if err != nil {
+				t.Fatal(err)
+			}
+			go func() {
+				_, err := op.Execute(b.t.Context(), p)
+				results <- err
+			}()
+		}
+		var lost *release.Refused
+		won := 0
+		for range 2 {
+			if err := <-results; err == nil {
+				won++
+			} else if !errors.As(err, &lost) {
+				t.Errorf("the loser ended with %v", err)
+			}
+		}
+		if won != 1 || lost == nil || !strings.Contains(lost.Error(), "came first") {
+			t.Fatalf("%d won; the loser: %v\n%s", won, lost, b.history())
+		}
+		if got := len(b.running()); got != 2 {
+			t.Errorf("%d droplets run, want live and standby: %v", got, b.running())
+		}
+	})
+}
+
+// TestMovedByHand moves the reserved IP while the release boots: the release
+// stops, and leaves the IP where it was put.
+func TestMovedByHand(t *testing.T) {
+	simulate(t, realistic, func(b *bench) {
+		b.must("v1")
+		b.must("v2")
+		once := false
+		b.op.Emit = func(e release.Event) {
+			b.record(e)
+			if e.Step == "gate" && !once {
+				once = true
+				op := *b.op
+				op.Emit = nil
+				w, err := op.Survey(b.t.Context(), b.site)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				p, err := release.PlanRollback(b.site, w, "")
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if _, err := op.Execute(b.t.Context(), p); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+		_, err := b.release(b.t.Context(), "v3")
+		b.op.Emit = b.record
+		if err == nil || !strings.Contains(err.Error(), "somebody else switched") {
+			t.Fatalf("got %v\n%s", err, b.history())
+		}
+		b.expect("v1", "v1", "v2")
+	})
+}
+
+func TestNoStandby(t *testing.T) {
+	simulate(t, realistic, func(b *bench) {
+		b.must("v1")
+		_, err := b.rollback(b.t.Context(), "")
+		var none *release.Preflight
+		if !errors.As(err, &none) || !strings.Contains(none.Faults[0].Hint, "cattle release") {
+			t.Fatalf("got %v", err)
+		}
+		b.must("v2")
+		if _, err := b.rollback(b.t.Context(), "v0"); err == nil || !strings.Contains(err.Error(), "no standby runs release v0; there is v1") {
+			t.Fatalf("got %v", err)
+		}
+	})
+}
+
+// TestStandbyIsGatedAgain: a standby that broke meanwhile is not switched to.
+func TestStandbyIsGatedAgain(t *testing.T) {
+	simulate(t, realistic, func(b *bench) {
+		b.must("v1")
+		b.must("v2")
+		b.cloud.Break("v1", sandbox.Behaviour{Kind: sandbox.NeverHealthy})
+		_, err := b.rollback(b.t.Context(), "")
+		var refused *release.Refused
+		if !errors.As(err, &refused) || refused.Step != "gate" {
+			t.Fatalf("got %v", err)
+		}
+		b.expect("v2", "v1", "v2")
+	})
+}
+
+func TestKeepNothingAndExpiry(t *testing.T) {
+	simulate(t, realistic, func(b *bench) {
+		b.must("v1")
+		b.site.Keep = 0
+		b.must("v2")
+		b.expect("v2", "v2")
+		b.site.Keep, b.site.StandbyFor = 1, time.Hour
+		b.must("v3")
+		b.expect("v3", "v2", "v3")
+		time.Sleep(2 * time.Hour)
+		w, err := b.op.Survey(b.t.Context(), b.site)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := b.op.Collect(b.t.Context(), release.PlanGC(b.site, w, release.GCOptions{})); err != nil {
+			t.Fatal(err)
+		}
+		b.expect("v3", "v3")
+	})
+}
+
+// TestGarbage leaves a candidate as a killed release does: it is spared while
+// its lease runs, and collected afterwards. Somebody else's droplet is not touched.
+func TestGarbage(t *testing.T) {
+	simulate(t, realistic, func(b *bench) {
+		b.must("v1")
+		b.post("/v2/droplets", map[string]any{"name": "other", "region": "fra1", "size": "s-1vcpu-1gb", "image": "debian-13-x64"})
+		birth := droplets.Birth{Release: "v2", Attempt: strings.Repeat("e", 16), Lease: time.Now().Add(time.Hour),
+			Digest: strings.Repeat("d", 32), HostKey: strings.Repeat("c", 64)}
+		b.post("/v2/droplets", map[string]any{"name": "left", "region": "fra1", "size": "s-1vcpu-1gb", "image": "debian-13-x64",
+			"tags": []string{droplets.AppTag("blog"), birth.Tag()}})
+		time.Sleep(time.Minute)
+		collect := func() int {
+			w, err := b.op.Survey(b.t.Context(), b.site)
+			if err != nil {
+				t.Fatal(err)
+			}
+			g := release.PlanGC(b.site, w, release.GCOptions{})
+			if err := b.op.Collect(b.t.Context(), g); err != nil {
+				t.Fatal(err)
+			}
+			return len(g.Items)
+		}
+		if n := collect(); n != 0 {
+			t.Errorf("%d collected while the lease runs", n)
+		}
+		if _, err := b.release(b.t.Context(), "v3"); err == nil || !strings.Contains(err.Error(), "v2") {
+			t.Errorf("a release beside one that is under way: %v", err)
+		}
+		time.Sleep(time.Hour)
+		if n := collect(); n != 1 {
+			t.Errorf("%d collected after the lease", n)
+		}
+		b.expect("v1", "", "v1")
+	})
+}
+
+func TestPreflightCreatesNothing(t *testing.T) {
+	tests := []struct {
+		name   string
+		change func(*release.Site)
+		text   string
+		input  bool
+	}{
+		{"size", func(s *release.Site) { s.Size = "huge" }, "no such droplet size: huge", true},
+		{"image", func(s *release.Site) { s.Image = "debian-99-x64" }, "no such droplet image", true},
+		{"ssh key", func(s *release.Site) { s.SSHKeys = []string{"nobody"} }, "no SSH key nobody", true},
+		{"reserved IP", func(s *release.Site) { s.ReservedIP = "198.19.1.1" }, "no reserved IP 198.19.1.1", true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			simulate(t, realistic, func(b *bench) {
+				tt.change(&b.site)
+				_, err := b.release(b.t.Context(), "v1")
+				var faults *release.Preflight
+				if !errors.As(err, &faults) || !strings.Contains(err.Error(), tt.text) || faults.Input() != tt.input {
+					t.Fatalf("got %v", err)
+				}
+				b.expect("")
+			})
+		})
+	}
+}
+
+func TestDestroy(t *testing.T) {
+	simulate(t, realistic, func(b *bench) {
+		b.must("v1")
+		b.must("v2")
+		b.post("/v2/droplets", map[string]any{"name": "other", "region": "fra1", "size": "s-1vcpu-1gb", "image": "debian-13-x64"})
+		w, err := b.op.Survey(b.t.Context(), b.site)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := b.op.Destroy(b.t.Context(), b.site, release.PlanDestroy(w, true)); err != nil {
+			t.Fatal(err)
+		}
+		b.expect("", "")
+		if ips := b.cloud.Snapshot().ReservedIPs; len(ips) != 0 {
+			t.Errorf("left: %v", ips)
+		}
+	})
+}
