@@ -53,10 +53,10 @@ func Every(d time.Duration) func(time.Duration) time.Duration {
 
 // Around looks rarely until the thing is due and closely from then on: few
 // requests, and little time lost. expected is how long it took the last time;
-// 0 means that nobody knows.
+// 0 means that nobody knows: then it looks closely at first and seldom later.
 func Around(expected, closely time.Duration) func(time.Duration) time.Duration {
 	if expected <= 0 {
-		return Every(3 * closely)
+		return func(passed time.Duration) time.Duration { return min(max(passed/2, closely), 3*closely) }
 	}
 	return func(passed time.Duration) time.Duration {
 		left := expected - passed

@@ -416,3 +416,46 @@ func TestDestroy(t *testing.T) {
 		}
 	})
 }
+
+// TestImpostor has a machine answer with another host key than the one that
+// the droplet was made with: nothing is handed to it.
+func TestImpostor(t *testing.T) {
+	simulate(t, realistic, func(b *bench) {
+		b.must("v1")
+		w, err := b.op.SurveyRelease(b.t.Context(), b.site)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := b.candidate("v2")
+		c.HostKey = strings.Repeat("0", 64)
+		p, err := release.PlanRelease("release", b.site, w, c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = b.op.Execute(b.t.Context(), p)
+		var impostor *droplets.HostKeyError
+		if !errors.As(err, &impostor) {
+			t.Fatalf("got %v", err)
+		}
+		b.expect("v1", "v1")
+	})
+}
+
+// TestLoginRefused: a key that the droplet does not take ends the release soon,
+// not at the boot's deadline.
+func TestLoginRefused(t *testing.T) {
+	stranger, _ := operatorKey(t)
+	simulate(t, realistic, func(b *bench) {
+		b.op = b.operator(stranger)
+		start := time.Now()
+		_, err := b.release(b.t.Context(), "v1")
+		var refused *droplets.AuthError
+		if !errors.As(err, &refused) {
+			t.Fatalf("got %v\n%s", err, b.history())
+		}
+		if took := time.Since(start); took > 2*time.Minute {
+			t.Errorf("took %s", took)
+		}
+		b.expect("")
+	})
+}

@@ -1,0 +1,96 @@
+package droplets_test
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"cattle/droplets"
+)
+
+// The patterns of the API's published description.
+var (
+	tagRE  = regexp.MustCompile(`^[a-zA-Z0-9_\-\:]+$`)
+	nameRE = regexp.MustCompile(`^[a-zA-Z0-9]?[a-z0-9A-Z.\-]*[a-z0-9A-Z]$`)
+)
+
+func birth(release string) droplets.Birth {
+	return droplets.Birth{Release: release, Attempt: "4f1c0a9b8d7e6f50", Lease: time.Unix(1795000000, 0),
+		Digest: strings.Repeat("d", 32), HostKey: strings.Repeat("9", 64)}
+}
+
+func checkRoundTrip(t *testing.T, release string) {
+	t.Helper()
+	b := birth(release)
+	tag := b.Tag()
+	if !tagRE.MatchString(tag) || len(tag) > 255 {
+		t.Errorf("%q is no tag (%d characters)", tag, len(tag))
+	}
+	if got, ok := droplets.ParseBirth(tag); !ok || got != b {
+		t.Errorf("%q reads back as %+v, %v", tag, got, ok)
+	}
+	name := droplets.Name("my-blog", release, b.Attempt)
+	if !nameRE.MatchString(name) || len(name) > 255 {
+		t.Errorf("%q is no droplet name", name)
+	}
+	if got, ok := droplets.ReleaseOfName("my-blog", name); !ok || got != release {
+		t.Errorf("%q reads back as %q, %v", name, got, ok)
+	}
+}
+
+func TestVersionsSurviveTagsAndNames(t *testing.T) {
+	for _, v := range []string{"v1.2.0", "v1.2.0-rc.1", "1.2.0+build.5", "release/2026.11", "a_b-c.d+e/f", "v_2e", "v.2e", "v-2e",
+		strings.Repeat("+", 30), strings.Repeat("v1.2/", 12) + "last"} {
+		checkRoundTrip(t, v)
+	}
+}
+
+func FuzzVersions(f *testing.F) {
+	f.Add("v1.2.0+b/1")
+	valid := regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+/-]{0,30}$`)
+	f.Fuzz(func(t *testing.T, v string) {
+		if valid.MatchString(v) {
+			checkRoundTrip(t, v)
+		}
+	})
+}
+
+// FuzzParseBirth reads tags that anybody may have written: what it takes is
+// exactly what Tag writes.
+func FuzzParseBirth(f *testing.F) {
+	f.Add(birth("v1").Tag())
+	f.Add("cattle:release:v_:4f1c0a9b8d7e6f50:1:" + strings.Repeat("d", 32) + ":" + strings.Repeat("9", 64))
+	f.Fuzz(func(t *testing.T, tag string) {
+		b, ok := droplets.ParseBirth(tag)
+		if ok && strings.TrimLeft(strings.Split(b.Tag(), ":")[4], "0") != strings.TrimLeft(strings.Split(tag, ":")[4], "0") {
+			t.Errorf("%q reads as %q", tag, b.Tag())
+		}
+	})
+}
+
+func TestEditedTagsAreNoBirth(t *testing.T) {
+	good := birth("v1").Tag()
+	tests := map[string][]string{
+		"none":          {"cattle:app:blog"},
+		"two":           {good, birth("v2").Tag()},
+		"cut short":     {good[:len(good)-1]},
+		"escape":        {strings.Replace(good, "v1", "v1_2", 1)},
+		"not canonical": {strings.Replace(good, "v1", "v_31", 1)},
+	}
+	for name, tags := range tests {
+		if b, ok := (droplets.Droplet{Tags: tags}).Birth(); ok {
+			t.Errorf("%s: %+v", name, b)
+		}
+	}
+}
+
+func TestAddressIsNeverTheReservedOne(t *testing.T) {
+	d := droplets.Droplet{Public: []string{"198.19.0.1", "198.18.0.9"}}
+	if got := d.Address("198.19.0.1"); got != "198.18.0.9" {
+		t.Errorf("got %s", got)
+	}
+	if got := (droplets.Droplet{Public: []string{"198.19.0.1"}}).Address("198.19.0.1"); got != "" {
+		t.Errorf("got %s", got)
+	}
+}
