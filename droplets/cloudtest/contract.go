@@ -1,0 +1,228 @@
+package cloudtest
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Target is a machine whose sshd answers, early in its boot.
+type Target struct {
+	// Exec runs /opt/cattle/droplet VERB.
+	Exec func(ctx context.Context, verb string, stdin []byte) (stdout, stderr []byte, exit int)
+	// Dial connects to the machine; the address's host is Address.
+	Dial    func(ctx context.Context, network, address string) (net.Conn, error)
+	Address string
+	// What the machine was told to be.
+	App, Release, Attempt, Domain string
+	// Key is the age identity that the boot waits for; empty for a machine
+	// without secrets.
+	Key string
+	// Body is what the app answers at /, default "APP RELEASE\n".
+	Body string
+	// BootWithin bounds the boot, default 10 minutes.
+	BootWithin time.Duration
+}
+
+// RunContract checks the verbs that an operator talks to a machine with, and
+// what it serves without a certificate. It sees the machine through its boot.
+func RunContract(t *testing.T, m Target) {
+	if m.BootWithin == 0 {
+		m.BootWithin = 10 * time.Minute
+	}
+	if m.Body == "" {
+		m.Body = m.App + " " + m.Release + "\n"
+	}
+	t.Run("Boot", m.boot)
+	t.Run("JournalAgain", m.journalAgain)
+	t.Run("Status", m.status)
+	t.Run("UnknownVerb", m.unknownVerb)
+	t.Run("Identity", m.identity)
+	t.Run("App", m.app)
+	t.Run("UnknownHost", m.unknownHost)
+	t.Run("Certificates", m.certificates)
+}
+
+func (m Target) context(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), m.BootWithin)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// want runs a verb that must succeed.
+func (m Target) want(t *testing.T, verb string, stdin []byte) []byte {
+	t.Helper()
+	stdout, stderr, exit := m.Exec(m.context(t), verb, stdin)
+	if exit != 0 {
+		t.Fatalf("%s: exit %d: %s", verb, exit, stderr)
+	}
+	return stdout
+}
+
+// boot follows the journal while the key is delivered.
+func (m Target) boot(t *testing.T) {
+	journal := make(chan []byte, 1)
+	ctx := m.context(t)
+	go func() {
+		stdout, _, _ := m.Exec(ctx, "journal", nil)
+		journal <- stdout
+	}()
+	if m.Key != "" {
+		if _, _, exit := m.Exec(ctx, "key", []byte("not a key")); exit == 0 {
+			t.Error("nonsense was taken for a key")
+		}
+		m.want(t, "key", []byte(m.Key))
+		m.want(t, "key", []byte(m.Key))
+	}
+	m.checkJournal(t, <-journal)
+}
+
+type line struct {
+	At    int64   `json:"at"`
+	Step  string  `json:"step"`
+	State string  `json:"state"`
+	Exit  *int    `json:"exit"`
+	MS    *int64  `json:"ms"`
+	Tail  *string `json:"tail"`
+}
+
+// checkJournal wants each step to run before it ends, and the boot to end last.
+func (m Target) checkJournal(t *testing.T, out []byte) {
+	t.Helper()
+	var last line
+	running := map[string]bool{}
+	for text := range bytes.Lines(out) {
+		last = line{}
+		if err := json.Unmarshal(text, &last); err != nil {
+			t.Fatalf("journal: %v: %s", err, text)
+		}
+		switch last.State {
+		case "running":
+			running[last.Step] = true
+		case "ok", "failed":
+			if last.Exit == nil || last.MS == nil || last.Tail == nil || last.Step != "boot" && !running[last.Step] {
+				t.Errorf("journal: unexpected %s", text)
+			} else if _, err := base64.StdEncoding.DecodeString(*last.Tail); err != nil {
+				t.Errorf("journal: tail: %v", err)
+			}
+		case "skipped":
+		default:
+			t.Errorf("journal: unknown state in %s", text)
+		}
+	}
+	if last.Step != "boot" || last.State != "ok" {
+		t.Fatalf("the journal ends with %s %s:\n%s", last.Step, last.State, out)
+	}
+}
+
+// journalAgain wants the whole journal from its beginning, at once.
+func (m Target) journalAgain(t *testing.T) {
+	m.checkJournal(t, m.want(t, "journal", nil))
+}
+
+func (m Target) status(t *testing.T) {
+	out := m.want(t, "status", nil)
+	var s struct {
+		App, Release, Attempt, Boot string
+		FailedStep                  string `json:"failed_step"`
+		Services                    []struct{ Name, State, Health string }
+		Certificate                 any
+		FailedUnits                 []string `json:"failed_units"`
+		Images                      map[string]string
+	}
+	if err := json.Unmarshal(out, &s); err != nil {
+		t.Fatalf("status: %v: %s", err, out)
+	}
+	if s.App != m.App || s.Release != m.Release || s.Attempt != m.Attempt || s.Boot != "ok" || s.FailedStep != "" || s.Certificate != nil {
+		t.Errorf("status: %s", out)
+	}
+	if len(s.Services) == 0 || len(s.FailedUnits) != 0 {
+		t.Errorf("status: %s", out)
+	}
+	for _, service := range s.Services {
+		if service.State != "running" {
+			t.Errorf("service %s is %s", service.Name, service.State)
+		}
+	}
+}
+
+func (m Target) unknownVerb(t *testing.T) {
+	if _, _, exit := m.Exec(m.context(t), "no-such-verb", nil); exit != 64 {
+		t.Errorf("exit %d, want 64", exit)
+	}
+}
+
+func (m Target) get(t *testing.T, host, path string) (*http.Response, string, error) {
+	t.Helper()
+	client := &http.Client{
+		Transport:     &http.Transport{DialContext: m.Dial, DisableKeepAlives: true},
+		Timeout:       10 * time.Second,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	r, err := http.NewRequest("GET", "http://"+m.Address+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Host = host
+	res, err := client.Do(r)
+	if err != nil {
+		return nil, "", err
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	return res, string(b), err
+}
+
+// identity is told to everybody who asks on port 80, whatever the host.
+func (m Target) identity(t *testing.T) {
+	for _, host := range []string{m.Domain, m.Address, "unknown.example.net"} {
+		res, body, err := m.get(t, host, "/.well-known/cattle/attempt")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res.StatusCode != 200 || body != m.Attempt+"\n" || !strings.Contains(res.Header.Get("Cache-Control"), "no-store") {
+			t.Errorf("host %s: %d %q %v", host, res.StatusCode, body, res.Header)
+		}
+	}
+}
+
+func (m Target) app(t *testing.T) {
+	res, body, err := m.get(t, m.Domain, "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if res.StatusCode != 200 || !strings.Contains(body, strings.TrimSpace(m.Body)) {
+		t.Errorf("%d %q", res.StatusCode, body)
+	}
+	if conn, err := m.Dial(m.context(t), "tcp", net.JoinHostPort(m.Address, "443")); err == nil {
+		conn.Close()
+		t.Error("443 is open without a certificate")
+	}
+}
+
+// unknownHost wants 404, 421 or a closed connection.
+func (m Target) unknownHost(t *testing.T) {
+	if res, _, err := m.get(t, "unknown.example.net", "/"); err == nil && res.StatusCode != 404 && res.StatusCode != 421 {
+		t.Error("an unknown host gets", res.StatusCode)
+	}
+}
+
+// certificates are none yet; an empty tar in either direction is fine.
+func (m Target) certificates(t *testing.T) {
+	tree := m.want(t, "certificates", nil)
+	if h, err := tar.NewReader(bytes.NewReader(tree)).Next(); err != io.EOF {
+		t.Errorf("a machine without a certificate prints %v %v", h, err)
+	}
+	m.want(t, "install-certificates", tree)
+	if _, stderr, exit := m.Exec(m.context(t), "certify", nil); exit == 0 || len(stderr) == 0 {
+		t.Errorf("certify without DNS: exit %d, %q", exit, stderr)
+	}
+}

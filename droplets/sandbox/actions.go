@@ -1,0 +1,178 @@
+package sandbox
+
+import (
+	"slices"
+	"strconv"
+	"time"
+)
+
+const (
+	inProgress = "in-progress"
+	completed  = "completed"
+	errored    = "errored"
+)
+
+// An action is something that takes time. Its effect happens when the cloud
+// is looked at after Ends.
+type action struct {
+	ID      int       `json:"id"`
+	Status  string    `json:"status"`
+	Type    string    `json:"type"`
+	Started time.Time `json:"started"`
+	Ends    time.Time `json:"ends"`
+	// Resource is a droplet's id, or a reserved IP's number.
+	Resource     int     `json:"resource"`
+	ResourceType string  `json:"resource_type"`
+	Region       string  `json:"region"`
+	Outcome      Outcome `json:"outcome,omitempty"`
+	Arg          string  `json:"arg,omitempty"`     // new name, name of a snapshot
+	IP           string  `json:"ip,omitempty"`      // of a reserved IP's action
+	Droplet      int     `json:"droplet,omitempty"` // that the IP goes to
+}
+
+const never = 100 * 365 * 24 * time.Hour
+
+// start begins an action; what a fault of the call says of its end is in it.
+func (c *Cloud) start(q *call, a action, takes time.Duration) *action {
+	if q.fault.Action == Stuck {
+		takes = never
+	}
+	a.ID, a.Status = c.state.id(), inProgress
+	a.Started, a.Ends, a.Outcome = q.now, q.now.Add(takes), q.fault.Action
+	c.state.Actions = append(c.state.Actions, &a)
+	c.touch()
+	if takes > 0 && takes < never {
+		c.wakeAt(a.Ends)
+	}
+	return &a
+}
+
+// pending is the action that is in progress with a droplet, nil without one.
+func (c *Cloud) pending(droplet int) *action {
+	for _, a := range c.state.Actions {
+		if a.Status == inProgress && a.ResourceType == "droplet" && a.Resource == droplet {
+			return a
+		}
+	}
+	return nil
+}
+
+// settle lets everything happen that was due by now, in the order of time.
+// The cloud must be locked. It is cheap when nothing is due.
+func (c *Cloud) settle(now time.Time) {
+	for {
+		var due *action
+		for _, a := range c.state.Actions {
+			if a.Status == inProgress && !a.Ends.After(now) && (due == nil || a.Ends.Before(due.Ends)) {
+				due = a
+			}
+		}
+		if due == nil {
+			break
+		}
+		c.finish(due)
+	}
+	c.settleCertificates(now)
+}
+
+// finish ends an action, with its effect unless a fault says otherwise.
+func (c *Cloud) finish(a *action) {
+	a.Status = completed
+	switch a.Outcome {
+	case Errored:
+		a.Status = errored
+	case "", Lost:
+		c.effect(a)
+	}
+	if ip := c.reserved(a.IP); ip != nil && a.ResourceType == "reserved_ip" {
+		ip.Locked = false
+	}
+	c.touch()
+}
+
+// effect is what an action does when it ends.
+func (c *Cloud) effect(a *action) {
+	if a.ResourceType == "reserved_ip" {
+		c.moveIP(a)
+		return
+	}
+	d := c.droplet(a.Resource)
+	if d == nil {
+		return
+	}
+	switch a.Type {
+	case "create":
+		d.Status = "active"
+		c.powerOn(d, a.Ends)
+	case "destroy":
+		c.destroy(d, a.Ends)
+	case "power_off", "shutdown":
+		d.Status = "off"
+		c.powerOff(d, a.Ends)
+	case "power_on", "reboot", "power_cycle":
+		d.Status = "active"
+		c.powerOff(d, a.Ends)
+		c.powerOn(d, a.Ends)
+	case "rename":
+		d.Name = a.Arg
+	case "snapshot":
+		c.snapshot(d, a)
+	}
+}
+
+func (c *Cloud) getActions(q *call) reply {
+	list := slices.Clone(c.state.Actions)
+	slices.Reverse(list) // newest first, as everywhere with actions
+	return page(q, "actions", c.viewActions(list, ""))
+}
+
+func (c *Cloud) getAction(q *call) reply {
+	id := number(q.PathValue("id"), 0)
+	return c.oneAction(func(a *action) bool { return a.ID == id })
+}
+
+// oneAction answers the action that fits.
+func (c *Cloud) oneAction(fits func(*action) bool) reply {
+	i := slices.IndexFunc(c.state.Actions, fits)
+	if i < 0 || c.state.Actions[i].Outcome == Lost {
+		return notFound()
+	}
+	return ok(obj{"action": c.viewAction(c.state.Actions[i])})
+}
+
+// viewActions shows the actions of one kind of resource, or of all.
+func (c *Cloud) viewActions(list []*action, kind string) []obj {
+	out := []obj{}
+	for _, a := range list {
+		if (kind == "" || a.ResourceType == kind) && a.Outcome != Lost {
+			out = append(out, c.viewAction(a))
+		}
+	}
+	return out
+}
+
+func (c *Cloud) viewAction(a *action) obj {
+	v := obj{
+		"id":            a.ID,
+		"status":        a.Status,
+		"type":          a.Type,
+		"started_at":    stamp(a.Started),
+		"completed_at":  nil,
+		"resource_id":   a.Resource,
+		"resource_type": a.ResourceType,
+		"region":        c.shelf.region(a.Region),
+		"region_slug":   a.Region,
+	}
+	if a.Status != inProgress {
+		v["completed_at"] = stamp(a.Ends)
+	}
+	if a.ResourceType == "reserved_ip" {
+		v["project_id"] = defaultProject
+	}
+	return v
+}
+
+// link points to an action, for those who wait for it.
+func (q *call) link(rel, kind string, id int) obj {
+	return obj{"id": id, "rel": rel, "href": q.base() + "/v2/" + kind + "/" + strconv.Itoa(id)}
+}

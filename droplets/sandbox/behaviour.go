@@ -1,0 +1,102 @@
+package sandbox
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Kind is a way in which a release is broken.
+type Kind string
+
+const (
+	Healthy      Kind = "healthy"       // answers 200
+	NeverHealthy Kind = "never-healthy" // answers 503
+	Slow         Kind = "slow"          // answers 200 after 10 s
+	FailsLater   Kind = "fails-later"   // answers 500 once it has run for After
+	FailsLive    Kind = "fails-live"    // answers 500 through a reserved IP, 200 on the droplet's own address
+	WrongVersion Kind = "wrong-version" // the attempt's path answers another id
+	Exited       Kind = "exited"        // the first service has exited
+	OpenPort     Kind = "open-port"     // publishes Port, 5432, to the world
+	FailsStep    Kind = "fails-step"    // the boot step Step fails
+	HangsStep    Kind = "hangs-step"    // the boot step Step never ends
+)
+
+// A Behaviour is what a release does on every droplet that it is on.
+type Behaviour struct {
+	Kind  Kind          `json:"kind"`
+	After time.Duration `json:"after,omitempty"` // of FailsLater, default 30 s
+	Step  string        `json:"step,omitempty"`  // of FailsStep and HangsStep
+	Port  int           `json:"port,omitempty"`  // of OpenPort, default 5432
+}
+
+// slowAnswer is how long a slow release takes: longer than a check should wait.
+const slowAnswer = 10 * time.Second
+
+// ParseBehaviour reads RELEASE=KIND or RELEASE=KIND:ARGUMENT, where the
+// argument is a duration (fails-later), a step (fails-step, hangs-step) or a
+// port (open-port), as in "v1.2.0=never-healthy" or "v1.3.0=fails-later:1m".
+func ParseBehaviour(s string) (release string, b Behaviour, err error) {
+	release, rest, found := strings.Cut(s, "=")
+	if !found || release == "" {
+		return "", b, fmt.Errorf("behaviour %q: want RELEASE=KIND", s)
+	}
+	kind, arg, _ := strings.Cut(rest, ":")
+	b.Kind = Kind(kind)
+	switch {
+	case arg == "":
+	case b.Kind == FailsLater:
+		b.After, err = time.ParseDuration(arg)
+	case b.Kind == OpenPort:
+		b.Port, err = strconv.Atoi(arg)
+	default:
+		b.Step = arg
+	}
+	if err == nil {
+		err = b.check()
+	}
+	if err != nil {
+		return "", Behaviour{}, fmt.Errorf("behaviour %q: %w", s, err)
+	}
+	return release, b, nil
+}
+
+func (b Behaviour) check() error {
+	stepped := b.Kind == FailsStep || b.Kind == HangsStep
+	switch {
+	case !slices.Contains(kinds(), b.Kind):
+		return fmt.Errorf("unknown kind %q, want one of %v", b.Kind, kinds())
+	case stepped && !slices.Contains(stepNames(), b.Step):
+		return fmt.Errorf("unknown step %q, want one of %v", b.Step, stepNames())
+	case !stepped && b.Step != "":
+		return fmt.Errorf("%s takes no argument %q", b.Kind, b.Step)
+	}
+	return nil
+}
+
+func kinds() []Kind {
+	return []Kind{Healthy, NeverHealthy, Slow, FailsLater, FailsLive, WrongVersion, Exited, OpenPort, FailsStep, HangsStep}
+}
+
+// Break makes a release behave in a way, on droplets that are and that will
+// be. Only boot steps are decided when a boot begins.
+func (c *Cloud) Break(release string, b Behaviour) {
+	c.lock()
+	defer c.unlock()
+	c.broken[release] = b
+	c.broadcast()
+}
+
+// behaviour is what a droplet's release does.
+func (c *Cloud) behaviour(d *droplet) Behaviour {
+	b := c.broken[c.seed(d).manifest.Release]
+	if b.Kind == FailsLater && b.After == 0 {
+		b.After = 30 * time.Second
+	}
+	if b.Kind == OpenPort && b.Port == 0 {
+		b.Port = 5432
+	}
+	return b
+}

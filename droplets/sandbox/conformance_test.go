@@ -1,0 +1,48 @@
+package sandbox_test
+
+import (
+	"context"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"cattle/droplets/cloudtest"
+	"cattle/droplets/sandbox"
+)
+
+// quick is a cloud in real time that shows its in-between states to whoever
+// looks at once.
+func quick() sandbox.Latency {
+	const d = 60 * time.Millisecond
+	return sandbox.Latency{Active: d, Boot: d / 2, Step: d / 6, Assign: d, Delete: d, Issue: d, Power: d}
+}
+
+func TestConformance(t *testing.T) {
+	r := newRig(t, sandbox.Options{Token: "secret", Latency: quick(), StaleLists: 100 * time.Millisecond, Unlimited: false})
+	server := httptest.NewServer(r.Cloud)
+	defer server.Close()
+	cloudtest.Run(t, cloudtest.API{BaseURL: server.URL, Token: "secret", Poll: 20 * time.Millisecond, Patience: 20 * time.Second, Domain: "example.com"})
+	if s := r.Snapshot(); len(s.Droplets)+len(s.ReservedIPs) != 0 {
+		t.Error("the suite left something:", s)
+	}
+}
+
+func TestContract(t *testing.T) {
+	r := newRig(t, sandbox.Options{Latency: quick()})
+	r.addKey()
+	rel := release{version: "v1+a/b", attempt: "4f1c0a9b8d7e6f50", secrets: true, domains: []string{"blog.example.com"}}
+	data, host := rel.userData(t)
+	d := r.create(map[string]any{"user_data": data})
+	time.Sleep(200 * time.Millisecond)
+	addr := r.address(d)
+	exec := func(ctx context.Context, verb string, stdin []byte) ([]byte, []byte, int) {
+		sh := r.ssh(addr, host)
+		defer sh.close()
+		out, errs, exit := sh.run(verb, stdin)
+		return []byte(out), []byte(errs), exit
+	}
+	cloudtest.RunContract(t, cloudtest.Target{
+		Exec: exec, Dial: r.Dial, Address: addr, Key: identity,
+		App: "blog", Release: rel.version, Attempt: rel.attempt, Domain: "blog.example.com",
+	})
+}

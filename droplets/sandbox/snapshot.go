@@ -1,0 +1,65 @@
+package sandbox
+
+import "time"
+
+// A Snapshot is what is in the cloud at a moment, for tests and people; the
+// API is the way for programs.
+type Snapshot struct {
+	At          time.Time    `json:"at"`
+	Droplets    []Machine    `json:"droplets"`
+	ReservedIPs []ReservedIP `json:"reserved_ips"`
+	Bills       []Bill       `json:"bills"`
+	Issued      []Issued     `json:"issued"`
+}
+
+// A Machine is a droplet from the inside.
+type Machine struct {
+	ID       int               `json:"id"`
+	Name     string            `json:"name"`
+	Tags     []string          `json:"tags"`
+	Status   string            `json:"status"`
+	IP       string            `json:"ip"`
+	App      string            `json:"app"`
+	Release  string            `json:"release"`
+	Attempt  string            `json:"attempt"`
+	Boot     string            `json:"boot"` // running, ok or failed
+	Failed   string            `json:"failed_step,omitempty"`
+	Fault    string            `json:"fault,omitempty"` // why it does not boot a release
+	Warnings []string          `json:"warnings,omitempty"`
+	Secrets  []string          `json:"secrets,omitempty"` // names, once opened
+	Images   map[string]string `json:"images,omitempty"`
+	TLS      bool              `json:"tls"`
+}
+
+// A ReservedIP is an address and the droplet that it leads to, 0 for none.
+type ReservedIP struct {
+	IP      string `json:"ip"`
+	Region  string `json:"region"`
+	Droplet int    `json:"droplet"`
+	Locked  bool   `json:"locked"`
+}
+
+// Snapshot looks at everything at once.
+func (c *Cloud) Snapshot() Snapshot {
+	bills := c.Bills()
+	now := c.lock()
+	defer c.unlock()
+	s := Snapshot{At: now, Droplets: []Machine{}, ReservedIPs: []ReservedIP{}, Bills: orEmpty(bills), Issued: orEmpty(c.state.Issued)}
+	for _, d := range c.state.Droplets {
+		s.Droplets = append(s.Droplets, c.machine(d, now))
+	}
+	for _, ip := range c.state.Reserved {
+		s.ReservedIPs = append(s.ReservedIPs, ReservedIP{ip.IP, ip.Region, ip.Droplet, ip.Locked})
+	}
+	return s
+}
+
+func (c *Cloud) machine(d *droplet, now time.Time) Machine {
+	s, v := c.seed(d), c.status(d, now)
+	return Machine{
+		ID: d.ID, Name: d.Name, Tags: d.Tags, Status: d.Status, IP: d.IP,
+		App: s.manifest.App, Release: s.manifest.Release, Attempt: s.manifest.Attempt,
+		Boot: v["boot"].(string), Failed: v["failed_step"].(string), Fault: s.fault, Warnings: s.warnings,
+		Secrets: d.Disk.SecretNames, Images: s.manifest.Images, TLS: c.certificate(d) != nil,
+	}
+}

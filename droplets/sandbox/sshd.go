@@ -1,0 +1,91 @@
+package sandbox
+
+import (
+	"context"
+	"crypto/subtle"
+	"errors"
+	"io"
+	"net"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// serveSSH is the sshd of a droplet: root, by the keys of the account with
+// which the droplet was created, and commands, no shell.
+func (c *Cloud) serveSSH(d *droplet, conn net.Conn) {
+	defer conn.Close()
+	server, channels, requests, err := ssh.NewServerConn(conn, c.sshConfig(d))
+	if err != nil {
+		return
+	}
+	defer server.Close()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go ssh.DiscardRequests(requests)
+	// The loop ends when the connection does, which ends what runs on it.
+	for ch := range channels {
+		if ch.ChannelType() != "session" {
+			ch.Reject(ssh.UnknownChannelType, "only sessions")
+			continue
+		}
+		go c.serveSession(ctx, d.ID, ch)
+	}
+}
+
+func (c *Cloud) sshConfig(d *droplet) *ssh.ServerConfig {
+	c.lock()
+	defer c.unlock()
+	var allowed [][]byte
+	for _, line := range d.Authorized {
+		if key, _, _, _, err := ssh.ParseAuthorizedKey([]byte(line)); err == nil {
+			allowed = append(allowed, key.Marshal())
+		}
+	}
+	config := &ssh.ServerConfig{
+		ServerVersion: "SSH-2.0-OpenSSH_10.0p2 sandbox",
+		PublicKeyCallback: func(who ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
+			for _, a := range allowed {
+				if who.User() == "root" && subtle.ConstantTimeCompare(a, key.Marshal()) == 1 {
+					return nil, nil
+				}
+			}
+			return nil, errors.New("permission denied")
+		},
+	}
+	config.AddHostKey(c.seed(d).hostKey)
+	return config
+}
+
+// serveSession runs one command.
+func (c *Cloud) serveSession(ctx context.Context, droplet int, ch ssh.NewChannel) {
+	channel, requests, err := ch.Accept()
+	if err != nil {
+		return
+	}
+	defer channel.Close()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	for r := range requests {
+		var exec struct{ Command string }
+		if r.Type != "exec" || ssh.Unmarshal(r.Payload, &exec) != nil {
+			r.Reply(false, nil)
+			continue
+		}
+		r.Reply(true, nil)
+		go func() {
+			// Requests end when the client closes the channel.
+			ssh.DiscardRequests(requests)
+			cancel()
+		}()
+		s := &session{c, droplet, channel, channel, channel.Stderr()}
+		finish(channel, s.run(ctx, exec.Command))
+		return
+	}
+}
+
+// finish tells the exit status of a command.
+func finish(ch ssh.Channel, status int) {
+	ch.CloseWrite()
+	ch.SendRequest("exit-status", false, ssh.Marshal(struct{ Status uint32 }{uint32(status)}))
+	io.Closer(ch).Close()
+}

@@ -1,0 +1,93 @@
+package sandbox
+
+import (
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// state is all that survives a restart.
+type state struct {
+	NextID   int                 `json:"next_id"`
+	NextIP   int                 `json:"next_ip"`
+	Droplets []*droplet          `json:"droplets"`
+	Actions  []*action           `json:"actions"`
+	Reserved []*reservedIP       `json:"reserved_ips"`
+	Tags     []*tag              `json:"tags"`
+	Keys     []*sshKey           `json:"ssh_keys"`
+	Walls    []*firewall         `json:"firewalls"`
+	Domains  []*domain           `json:"domains"`
+	Images   []*image            `json:"snapshots"` // the account's own
+	Bills    []Bill              `json:"bills"`     // of droplets that are gone
+	Issued   []Issued            `json:"issued"`
+	Pulled   map[string]string   `json:"pulled"` // digest to reference
+	Projects map[string]resource `json:"project_resources"`
+}
+
+func (s *state) id() int {
+	s.NextID++
+	return s.NextID
+}
+
+// load reads the state folder, or begins a new account.
+func (c *Cloud) load() error {
+	c.state = state{NextID: 3164443, Pulled: map[string]string{}, Projects: map[string]resource{}}
+	if c.opt.Dir != "" {
+		if err := os.MkdirAll(c.opt.Dir, 0o700); err != nil {
+			return err
+		}
+	}
+	if err := c.loadCA(); err != nil {
+		return err
+	}
+	if c.opt.Dir == "" {
+		return nil
+	}
+	b, err := os.ReadFile(filepath.Join(c.opt.Dir, "state.json"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(b, &c.state)
+}
+
+// save writes the state when it has changed. The cloud must be locked.
+func (c *Cloud) save() error {
+	if !c.dirty || c.closed || c.opt.Dir == "" {
+		return nil
+	}
+	b, err := json.Marshal(&c.state)
+	if err != nil {
+		return err
+	}
+	if err := writeFile(filepath.Join(c.opt.Dir, "state.json"), b); err != nil {
+		return err
+	}
+	c.dirty = false
+	return nil
+}
+
+// writeFile replaces a file in one step, so that a crash leaves the old one
+// or the new one. Keys are in it, so nobody else may read it.
+func writeFile(path string, b []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".new-*") // made with mode 0600
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		os.Remove(f.Name())
+	}
+	return err
+}
+
+// stamp is how the API writes a time.
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }

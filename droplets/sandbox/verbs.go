@@ -1,0 +1,276 @@
+package sandbox
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A session is one command that runs on a droplet.
+type session struct {
+	cloud   *Cloud
+	droplet int
+	stdin   io.Reader
+	stdout  io.Writer
+	stderr  io.Writer
+}
+
+const (
+	exitUsage    = 64
+	exitNotFound = 127
+)
+
+// maxInput is the most that a verb reads.
+const maxInput = 8 << 20
+
+// run runs a command line and returns its exit status. A machine whose
+// user-data did not make it one of ours has no script of verbs.
+func (s *session) run(ctx context.Context, command string) int {
+	words := strings.Fields(command)
+	for i, w := range words {
+		words[i] = strings.Trim(w, `'"`)
+	}
+	if len(words) == 0 {
+		return 0
+	}
+	if fault := s.fault(); words[0] != verbScript || fault != "" {
+		return s.fail(exitNotFound, "bash: line 1: %s: No such file or directory", words[0])
+	}
+	verb := ""
+	if len(words) > 1 {
+		verb = words[1]
+	}
+	switch verb {
+	case "journal":
+		return s.journal(ctx)
+	case "key":
+		return s.key()
+	case "status":
+		return s.status()
+	case "certificates":
+		return s.certificates()
+	case "install-certificates":
+		return s.install()
+	case "certify":
+		return s.certify(ctx)
+	}
+	return s.fail(exitUsage, "usage: %s journal|key|status|certificates|install-certificates|certify", verbScript)
+}
+
+func (s *session) fail(status int, format string, args ...any) int {
+	fmt.Fprintf(s.stderr, format+"\n", args...)
+	return status
+}
+
+// with runs f with the cloud locked, on a droplet that is still there.
+func (s *session) with(f func(d *droplet, now time.Time)) bool {
+	now := s.cloud.lock()
+	defer s.cloud.unlock()
+	d := s.cloud.droplet(s.droplet)
+	if d == nil || d.Disk.OnAt.IsZero() {
+		return false
+	}
+	f(d, now)
+	return true
+}
+
+func (s *session) fault() (fault string) {
+	s.with(func(d *droplet, _ time.Time) { fault = s.cloud.seed(d).fault })
+	return fault
+}
+
+// wait waits until the cloud changes, a time comes (zero: none) or ctx ends.
+func (s *session) wait(ctx context.Context, changed <-chan struct{}, now, until time.Time) {
+	var timer <-chan time.Time
+	if !until.IsZero() {
+		t := time.NewTimer(until.Sub(now))
+		defer t.Stop()
+		timer = t.C
+	}
+	select {
+	case <-changed:
+	case <-timer:
+	case <-ctx.Done():
+	}
+}
+
+// journal prints the boot journal and follows it to its end.
+func (s *session) journal(ctx context.Context) int {
+	sent := map[string]bool{}
+	out := json.NewEncoder(s.stdout)
+	for ctx.Err() == nil {
+		var run bootRun
+		var at time.Time
+		var changed chan struct{}
+		if !s.with(func(d *droplet, now time.Time) {
+			run, at, changed = s.cloud.boot(d), now, s.cloud.changed
+		}) {
+			return 1
+		}
+		for _, line := range run.journal(at) {
+			if key := line.Step + " " + line.State; !sent[key] {
+				sent[key] = true
+				if out.Encode(line) != nil {
+					return 1
+				}
+			}
+		}
+		if !run.ended.IsZero() && !run.ended.After(at) {
+			return 0
+		}
+		s.wait(ctx, changed, at, run.next(at))
+	}
+	return 1
+}
+
+// key takes the age identity, for which the boot waits.
+func (s *session) key() int {
+	b, err := io.ReadAll(io.LimitReader(s.stdin, maxInput))
+	if err != nil || !strings.HasPrefix(string(b), "AGE-SECRET-KEY-") {
+		return s.fail(1, "key: stdin is not an age identity")
+	}
+	s.with(func(d *droplet, now time.Time) {
+		// Once opened, secrets stay open: the same key again changes nothing.
+		if d.Disk.Key != string(b) {
+			s.cloud.takeKey(d, string(b), now)
+			s.cloud.touch()
+		}
+	})
+	return 0
+}
+
+// status is what runs, as one JSON object.
+func (s *session) status() int {
+	var v obj
+	s.with(func(d *droplet, now time.Time) { v = s.cloud.status(d, now) })
+	if v == nil || json.NewEncoder(s.stdout).Encode(v) != nil {
+		return 1
+	}
+	return 0
+}
+
+func (c *Cloud) status(d *droplet, now time.Time) obj {
+	m, v := c.seed(d).manifest, c.vitals(d, now)
+	boot, failed := "running", ""
+	if e := v.boot.ended; !e.IsZero() && !e.After(now) {
+		boot = "ok"
+		if !v.boot.ok {
+			boot, failed = "failed", v.boot.failed(now)
+		}
+	}
+	images := m.Images
+	if images == nil {
+		images = map[string]string{}
+	}
+	return obj{
+		"app": m.App, "release": m.Release, "attempt": m.Attempt,
+		"boot": boot, "failed_step": failed, "services": c.services(d, v),
+		"certificate": c.viewCertificate(d), "failed_units": []string{}, "images": images,
+	}
+}
+
+// services are there once docker compose has made them.
+func (c *Cloud) services(d *droplet, v vitals) []obj {
+	list := []obj{}
+	if !v.app {
+		return list
+	}
+	for i, name := range c.seed(d).manifest.Services {
+		state, exit := "running", 0
+		if i == 0 && c.behaviour(d).Kind == Exited {
+			state, exit = "exited", 1
+		}
+		list = append(list, obj{"name": name, "state": state, "health": "", "exit": exit})
+	}
+	return list
+}
+
+func (c *Cloud) viewCertificate(d *droplet) any {
+	pair := c.certificate(d)
+	if pair == nil {
+		return nil
+	}
+	names := slices.Sorted(slices.Values(pair.Leaf.DNSNames))
+	return obj{"names": names, "not_after": stamp(pair.Leaf.NotAfter)}
+}
+
+// certificates prints /etc/letsencrypt as a tar.
+func (s *session) certificates() int {
+	tree := emptyTree()
+	s.with(func(d *droplet, _ time.Time) {
+		if len(d.Disk.Certificates) > 0 {
+			tree = d.Disk.Certificates
+		}
+	})
+	if _, err := s.stdout.Write(tree); err != nil {
+		return 1
+	}
+	return 0
+}
+
+// install takes such a tar, and nginx its TLS server.
+func (s *session) install() int {
+	b, err := io.ReadAll(bufio.NewReader(io.LimitReader(s.stdin, maxInput)))
+	if err != nil {
+		return s.fail(1, "install-certificates: %v", err)
+	}
+	pair, err := parseTree(b)
+	if err != nil {
+		return s.fail(1, "install-certificates: %v", err)
+	}
+	if pair == nil {
+		return 0
+	}
+	s.with(func(d *droplet, _ time.Time) {
+		d.Disk.Certificates = b
+		s.cloud.touch()
+	})
+	return 0
+}
+
+// certify gets a certificate for all names, unless there is a good one.
+func (s *session) certify(ctx context.Context) int {
+	asked := false
+	for ctx.Err() == nil {
+		status, until, at := -1, time.Time{}, time.Time{}
+		var changed chan struct{}
+		alive := s.with(func(d *droplet, now time.Time) {
+			// Taken first, so that an order that is answered at once wakes us.
+			changed, at = s.cloud.changed, now
+			status, asked = s.certifyStep(d, now, asked)
+			until = d.Disk.IssueAt
+		})
+		switch {
+		case !alive:
+			return 1
+		case status >= 0:
+			return status
+		}
+		s.wait(ctx, changed, at, until)
+	}
+	return 1
+}
+
+// certifyStep looks how far an order is, or makes one; -1 means to wait. An
+// order of the droplet's own timer is as good as ours.
+func (s *session) certifyStep(d *droplet, now time.Time, asked bool) (status int, _ bool) {
+	c := s.cloud
+	switch {
+	case !c.vitals(d, now).nginx:
+		return s.fail(1, "certify: nginx is not running"), asked
+	case !d.Disk.IssueAt.IsZero():
+		return -1, true
+	case c.covered(d, now):
+		return 0, asked
+	case asked:
+		return s.fail(1, "certify: %s", d.Disk.IssueFault), asked
+	}
+	c.ask(d, now)
+	c.settle(now)
+	return -1, true
+}
