@@ -1,0 +1,254 @@
+package cloudinit
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// script is a static file of the droplet, run where it lies.
+func script(t *testing.T, name string) string {
+	t.Helper()
+	path, err := filepath.Abs("templates/opt/cattle/" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+type entry struct {
+	At    int64
+	Step  string
+	State string
+	Exit  *int
+	Ms    *int64
+	Tail  *string
+}
+
+// boot runs steps with the droplet's own scheduler: the status and the journal.
+func boot(t *testing.T, steps string) (int, []entry, string) {
+	t.Helper()
+	dir := t.TempDir()
+	head := "set -euo pipefail\nboot_run=" + dir + "/run boot_logs=" + dir + "/log boot_journal=" + dir + "/var/journal boot_redact=cat\n"
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "bash", "-c", head+". "+script(t, "scheduler")+"\n"+steps+"\nrun_steps\nexit \"$boot_status\"\n")
+	cmd.Dir, cmd.WaitDelay = dir, time.Second
+	if out, _ := cmd.CombinedOutput(); len(out) > 0 {
+		t.Logf("bash: %s", out)
+	}
+	text, err := os.ReadFile(dir + "/var/journal")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cmd.ProcessState.ExitCode(), entries(t, string(text)), dir
+}
+
+func entries(t *testing.T, text string) []entry {
+	t.Helper()
+	var out []entry
+	for line := range strings.Lines(text) {
+		var e entry
+		if err := json.Unmarshal([]byte(line), &e); err != nil {
+			t.Fatalf("%q: %v", line, err)
+		}
+		out = append(out, e)
+	}
+	return out
+}
+
+// at is where in the journal a step came to a state, -1 if it never did.
+func at(journal []entry, step, state string) int {
+	return slices.IndexFunc(journal, func(e entry) bool { return e.Step == step && e.State == state })
+}
+
+func TestSchedulerOrder(t *testing.T) {
+	status, journal, _ := boot(t, `
+do_a() { sleep 0.05; }
+do_b() { :; }
+do_c() { :; }
+step c a b undeclared
+step b a
+step a`)
+	for _, pair := range [][2]string{{"a", "b"}, {"b", "c"}, {"c", "boot"}} {
+		if end := at(journal, pair[0], "ok"); end < 0 || end > max(at(journal, pair[1], "running"), at(journal, pair[1], "ok")) {
+			t.Errorf("%s did not end before %s began: %+v", pair[0], pair[1], journal)
+		}
+	}
+	if last := journal[len(journal)-1]; status != 0 || last.Step != "boot" || last.State != "ok" || *last.Exit != 0 || *last.Ms < 50 || last.At < 1e12 {
+		t.Errorf("status %d, last line %+v", status, last)
+	}
+}
+
+// Each of two steps waits for the other to have begun.
+func TestSchedulerParallel(t *testing.T) {
+	status, journal, _ := boot(t, `
+meet() { touch "$1"; for ((i = 0; i < 500; i++)); do [[ ! -e $2 ]] || return 0; sleep 0.01; done; return 1; }
+do_a() { meet a b; }
+do_b() { meet b a; }
+step a
+step b`)
+	if status != 0 {
+		t.Errorf("they did not run at the same time: %+v", journal)
+	}
+}
+
+func TestSchedulerFailure(t *testing.T) {
+	status, journal, dir := boot(t, `
+do_bad() { seq 1 30; printf 'a "quoted" last line\n'; false; echo unreachable; }
+do_slow() { sleep 0.2; }
+do_never() { touch never; }
+step bad
+step slow
+step next bad
+step never next slow
+step after slow
+do_after() { :; }`)
+	bad := journal[max(0, at(journal, "bad", "failed"))]
+	if status == 0 || bad.Tail == nil || *bad.Exit != 1 {
+		t.Fatalf("status %d, %+v", status, bad)
+	}
+	tail, err := base64.StdEncoding.DecodeString(*bad.Tail)
+	if lines := strings.Split(strings.TrimSpace(string(tail)), "\n"); err != nil || len(lines) != 20 ||
+		lines[0] != "12" || lines[19] != `a "quoted" last line` {
+		t.Errorf("tail %q, %v", tail, err)
+	}
+	for step, state := range map[string]string{"next": "skipped", "never": "skipped", "slow": "ok", "after": "ok", "boot": "failed"} {
+		if at(journal, step, state) < 0 {
+			t.Errorf("step %s is not %s: %+v", step, state, journal)
+		}
+	}
+	if _, err := os.Stat(dir + "/never"); err == nil {
+		t.Error("a skipped step ran")
+	}
+	if log, _ := os.ReadFile(dir + "/log/bad.log"); !strings.HasPrefix(string(log), "1\n2\n") {
+		t.Errorf("log %q", log)
+	}
+	for _, path := range []string{"/var/journal", "/log/bad.log"} {
+		if info, err := os.Stat(dir + path); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v %v", path, info, err)
+		}
+	}
+}
+
+// A step that is killed, or that leaves a daemon behind, ends all the same.
+func TestSchedulerKilledAndDaemon(t *testing.T) {
+	status, journal, _ := boot(t, `
+do_killed() { kill -9 "$BASHPID"; }
+do_daemon() { setsid sleep 20 & }
+step killed
+step daemon`)
+	killed := journal[max(0, at(journal, "killed", "failed"))]
+	if status == 0 || killed.Exit == nil || *killed.Exit != 137 || at(journal, "daemon", "ok") < 0 {
+		t.Errorf("status %d: %+v", status, journal)
+	}
+	if total := *journal[len(journal)-1].Ms; total > 10_000 {
+		t.Errorf("the boot waited %d ms for the daemon", total)
+	}
+}
+
+// odd are values that quoting gets wrong.
+func odd() map[string]string {
+	return map[string]string{"DOLLAR": "a$b ${HOME} $$", "QUOTES": `it's "so" \n`, "LINES": "one\ntwo\n", "SPACES": "  x  ",
+		"EMPTY": "", "HASH": "a#b", "UNICODE": "pässwörd ☃", "BACKTICK": "`id`"}
+}
+
+func TestWithSecrets(t *testing.T) {
+	dir := t.TempDir()
+	text, _ := json.Marshal(odd())
+	if err := os.WriteFile(dir+"/secrets.json", text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(script(t, "with-secrets"), "python3", "-c", "import json, os; print(json.dumps(dict(os.environ)))")
+	cmd.Env = append(os.Environ(), "CATTLE_RUN="+dir, "KEPT=yes")
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	if err := json.Unmarshal(out, &got); err != nil {
+		t.Fatal(err)
+	}
+	for name, value := range odd() {
+		if got[name] != value {
+			t.Errorf("%s arrived as %q, not %q", name, got[name], value)
+		}
+	}
+	if got["KEPT"] != "yes" {
+		t.Error("the environment that was there is gone")
+	}
+}
+
+func TestRedact(t *testing.T) {
+	dir := t.TempDir()
+	text, _ := json.Marshal(map[string]string{"A": "hunter22", "B": "hunter22-and-more", "C": "first line\nsecond line", "D": "a"})
+	if err := os.WriteFile(dir+"/secrets.json", text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(script(t, "redact"))
+	cmd.Env = append(os.Environ(), "CATTLE_RUN="+dir)
+	cmd.Stdin = strings.NewReader("a hunter22-and-more hunter22 \xff\nsecond line of first line\n")
+	out, err := cmd.Output()
+	if want := "a [secret] [secret] \xff\n[secret] of [secret]\n"; err != nil || string(out) != want {
+		t.Errorf("%q, %v", out, err)
+	}
+}
+
+// TestUnseal runs the real script with a sops that prints what it is given.
+func TestUnseal(t *testing.T) {
+	run, etc := t.TempDir(), t.TempDir()
+	put := func(name, text string, mode os.FileMode) {
+		if err := os.WriteFile(etc+"/"+name, []byte(text), mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("sops", "#!/bin/sh\n[ \"$SOPS_AGE_KEY_FILE\" = "+etc+"/age.key ] && [ \"$3$5\" = yamljson ] && cat \"$6\"\n", 0o755)
+	put("secrets.sops", `{"USER": "me", "PASSWORD": "p$a:s's \"w\"", "NUMBER": 1.10, "YES": true, "ADMINS": "ann:one\nbob:two:three\n"}`, 0o600)
+	put("uses.json", `{"format":"yaml","mail":{"relayhost":"[smtp.x]:2525","username":"${USER}","password":"${PASSWORD}"},
+		"auth":["${ADMINS}"],"registry":[{"server":"ghcr.io","username":"me","password":"${PASSWORD}"}]}`, 0o600)
+	cmd := exec.Command(script(t, "unseal"))
+	cmd.Env = append(os.Environ(), "CATTLE_RUN="+run, "CATTLE_ETC="+etc, "CATTLE_SOPS="+etc+"/sops")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v", out, err)
+	}
+	read := func(name string) string {
+		text, err := os.ReadFile(run + "/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	secrets := map[string]string{}
+	if err := json.Unmarshal([]byte(read("secrets.json")), &secrets); err != nil || secrets["NUMBER"] != "1.10" || secrets["YES"] != "true" {
+		t.Errorf("%v, %v", secrets, err)
+	}
+	if got := read("sasl_passwd"); got != "[smtp.x]:2525 me:p$a:s's \"w\"\n" {
+		t.Errorf("sasl_passwd is %q", got)
+	}
+	lines := strings.Split(read("htpasswd-0"), "\n")
+	if len(lines) != 3 || !strings.HasPrefix(lines[0], "ann:$6$") || !strings.HasPrefix(lines[1], "bob:$6$") {
+		t.Errorf("htpasswd is %q", lines)
+	}
+	auth := base64.StdEncoding.EncodeToString([]byte("me:p$a:s's \"w\""))
+	if got := read("docker/config.json"); !strings.Contains(got, `{"ghcr.io": {"auth": "`+auth+`"}}`) {
+		t.Errorf("docker's configuration is %s", got)
+	}
+	if info, err := os.Stat(run + "/secrets.json"); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info, err)
+	}
+}
+
+func TestUnknownVerb(t *testing.T) {
+	cmd := exec.Command(script(t, "droplet"), "reboot")
+	out, _ := cmd.CombinedOutput()
+	if code := cmd.ProcessState.ExitCode(); code != 64 || !strings.Contains(string(out), "no such verb: reboot") {
+		t.Errorf("exit status %d: %s", code, out)
+	}
+}

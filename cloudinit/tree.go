@@ -1,0 +1,103 @@
+package cloudinit
+
+import (
+	"bytes"
+	"embed"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+	"text/template"
+)
+
+//go:embed all:templates
+var templates embed.FS // read-only
+
+// tree makes all files of the droplet, by path.
+func tree(in Input) ([]File, error) {
+	v, err := newView(in)
+	if err != nil {
+		return nil, err
+	}
+	var files []File
+	for _, source := range []func(*view) ([]File, error){fromTemplates, sites, cronUnits, data, userFiles} {
+		more, err := source(v)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, more...)
+	}
+	slices.SortFunc(files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
+	for i := 1; i < len(files); i++ {
+		if files[i].Path == files[i-1].Path {
+			return nil, fmt.Errorf("files: %s is there already", files[i].Path)
+		}
+	}
+	return files, nil
+}
+
+// fromTemplates are the files that exist once on a droplet.
+func fromTemplates(v *view) ([]File, error) {
+	var files []File
+	err := fs.WalkDir(templates, "templates", func(name string, entry fs.DirEntry, err error) error {
+		path := strings.TrimSuffix(strings.TrimPrefix(name, "templates"), ".tmpl")
+		if err != nil || entry.IsDir() || !v.wants(path) {
+			return err
+		}
+		content, err := fill(name, v)
+		if err != nil {
+			return err
+		}
+		files = append(files, File{Path: path, Mode: mode(path), Owner: "root:root", Content: content})
+		return nil
+	})
+	return files, err
+}
+
+// wants leaves out what this droplet has no use for, and templates of which it
+// has several.
+func (v *view) wants(path string) bool {
+	switch {
+	case strings.HasSuffix(path, "/site.conf"), strings.Contains(path, "/cattle-cron."):
+		return false
+	case strings.HasPrefix(path, "/etc/postfix/"), path == "/etc/aliases", path == "/etc/sysctl.d/60-cattle.conf":
+		return v.Mail
+	case slices.Contains([]string{"/opt/cattle/unseal", "/opt/cattle/redact", "/opt/cattle/with-secrets",
+		"/etc/systemd/system/cattle-secrets.service"}, path):
+		return v.Secrets
+	case path == "/opt/cattle/cron":
+		return len(v.Timers) > 0
+	}
+	return true
+}
+
+// mode is as narrow as can be: scripts run, settings are root's, and what the
+// services of other users read is open.
+func mode(path string) uint32 {
+	switch {
+	case path == "/opt/cattle/scheduler":
+		return 0o644
+	case strings.HasPrefix(path, "/opt/cattle/"):
+		return 0o755
+	case strings.HasPrefix(path, "/etc/cattle/"), strings.HasPrefix(path, "/etc/ssh/"):
+		return 0o600
+	}
+	return 0o644
+}
+
+// fill gives a template its values; files that are none pass through.
+func fill(name string, values any) ([]byte, error) {
+	text, err := templates.ReadFile(name)
+	if err != nil || !strings.HasSuffix(name, ".tmpl") {
+		return text, err
+	}
+	t, err := template.New(name).Funcs(quoting()).Parse(string(text))
+	if err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	if err := t.Execute(&b, values); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
+}
