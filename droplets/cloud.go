@@ -110,7 +110,10 @@ type ReservedIP struct {
 	IP        string
 	Region    string
 	DropletID int // 0: points at nothing
-	Locked    bool
+	// Droplet is what it points at, as the same answer described it; the zero
+	// Droplet where it did not.
+	Droplet Droplet
+	Locked  bool
 }
 
 // Action is something that happens, or happened, to a droplet.

@@ -300,7 +300,7 @@ func fromReservedIP(r *godo.ReservedIP) ReservedIP {
 		out.Region = r.Region.Slug
 	}
 	if r.Droplet != nil {
-		out.DropletID = r.Droplet.ID
+		out.DropletID, out.Droplet = r.Droplet.ID, fromDroplet(r.Droplet)
 	}
 	return out
 }

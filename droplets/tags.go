@@ -30,6 +30,16 @@ const (
 // AppTag is the tag that every droplet of the app carries and that nothing else carries.
 func AppTag(app string) string { return appPrefix + app }
 
+// App is the app that the droplet belongs to, "" when it is none of cattle's.
+func (d Droplet) App() string {
+	for _, t := range d.Tags {
+		if app, ok := strings.CutPrefix(t, appPrefix); ok {
+			return app
+		}
+	}
+	return ""
+}
+
 // ExpiresTag says when a standby may be destroyed.
 func ExpiresTag(at time.Time) string { return expiresPrefix + strconv.FormatInt(at.Unix(), 10) }
 

@@ -45,7 +45,21 @@ func Load(path string, opts Options) (*Profile, Diagnostics) {
 	if r.list.HasErrors() {
 		return nil, r.sorted()
 	}
+	p.where = c.at
 	return p, r.sorted()
+}
+
+// Fault is an error in what the profile says at a path such as files.0, or in
+// the profile as a whole for a path that it does not have. It is for faults
+// that only show when the profile is rendered.
+func (p *Profile) Fault(path, message, hint string) Diagnostics {
+	r := &report{}
+	at := pos{}
+	if p.where != nil {
+		at = p.where(path)
+	}
+	r.errorf(at, hint, "%s", message)
+	return r.sorted()
 }
 
 // complete reads the profile with the base starter under it.

@@ -59,6 +59,7 @@ type Profile struct {
 	// loaded Profile gives the same bytes whatever happens to the files.
 	composeFiles []*source
 	vault        *vault
+	where        func(path string) pos
 }
 
 // Droplet says what machine to order.

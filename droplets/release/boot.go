@@ -31,7 +31,7 @@ func (e *bootError) Error() string { return "boot step " + e.step + " failed" }
 // boot logs in as soon as the droplet lets it, delivers the key and follows
 // the journal to the boot's end.
 func (r *run) boot(ctx context.Context) error {
-	deadline := fmt.Errorf("the boot was not over %s after the order", r.site.BootWithin)
+	deadline := fmt.Errorf("the boot was not over within %s", brief(r.site.BootWithin))
 	ctx, cancel := context.WithTimeoutCause(ctx, r.site.BootWithin, deadline)
 	defer cancel()
 	seen := map[string]droplets.StepState{}

@@ -38,7 +38,7 @@ func (o *Operator) door(site Site, address string, https bool) probe.Door {
 // and that its health check holds, and that the switch stayed in its budget.
 func (r *run) confirm(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, confirmWithin,
-		fmt.Errorf("%s did not answer as attempt %s, %d times in a row, within %s", r.ip, r.birth.Attempt, confirmations, confirmWithin))
+		fmt.Errorf("%s did not answer as attempt %s, %d times in a row, within %s", r.ip, r.birth.Attempt, confirmations, brief(confirmWithin)))
 	defer cancel()
 	d := r.door(r.ip, r.status.Certificate != nil)
 	if r.probe == nil {
@@ -67,7 +67,7 @@ func (r *run) confirm(ctx context.Context) error {
 func (c Cutover) allows(s probe.Stats) error {
 	switch {
 	case s.Gap > c.Gap:
-		return fmt.Errorf("the switch left the public without an answer for %s, the budget is %s", s.Gap.Round(time.Millisecond), c.Gap)
+		return fmt.Errorf("the switch left the public without an answer for %s, the budget is %s", s.Gap.Round(time.Millisecond), brief(c.Gap))
 	case s.Failed > c.Failed:
 		return fmt.Errorf("%d of %d requests failed during the switch, the budget is %d", s.Failed, s.Requests, c.Failed)
 	}

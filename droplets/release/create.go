@@ -50,8 +50,14 @@ func (r *run) create(ctx context.Context) error {
 	r.droplet = ordered
 	g, gctx = errgroup.WithContext(ctx)
 	g.Go(func() error { return r.mayGoOn(gctx) })
-	g.Go(func() error { return r.active(gctx, expected) })
-	return g.Wait()
+	active := ordered
+	g.Go(func() (err error) {
+		active, err = r.active(gctx, ordered, expected)
+		return err
+	})
+	err := g.Wait()
+	r.droplet = active
+	return err
 }
 
 // lastCreation is how long the live droplet's creation took, 0 when nobody
@@ -104,28 +110,24 @@ func (r *run) spec() droplets.Spec {
 	}
 }
 
-// active waits for the droplet's address.
-func (r *run) active(ctx context.Context, expected time.Duration) error {
-	what := fmt.Sprintf("droplet %d to become active", r.droplet.ID)
-	first := true
-	return droplets.Wait(ctx, what, createWithin, droplets.Around(expected, closely), func(ctx context.Context) (bool, error) {
-		if first {
-			// The order's own answer was the first look.
-			first = false
-			return r.hasAddress(), nil
+// active waits for the droplet's address and returns the droplet with it. The
+// order's own answer is the first look.
+func (r *run) active(ctx context.Context, d droplets.Droplet, expected time.Duration) (droplets.Droplet, error) {
+	what := fmt.Sprintf("droplet %d to become active", d.ID)
+	looked := false
+	err := droplets.Wait(ctx, what, createWithin, droplets.Around(expected, closely), func(ctx context.Context) (bool, error) {
+		if looked {
+			now, err := r.Cloud.Droplet(ctx, d.ID)
+			if err != nil {
+				// A new droplet may not be found for seconds.
+				return false, err
+			}
+			d = now
 		}
-		d, err := r.Cloud.Droplet(ctx, r.droplet.ID)
-		if err != nil {
-			// A new droplet may not be found for seconds.
-			return false, err
-		}
-		r.droplet = d
-		return r.hasAddress(), nil
+		looked = true
+		return d.Status == "active" && d.Address(r.ip) != "", nil
 	})
-}
-
-func (r *run) hasAddress() bool {
-	return r.droplet.Status == "active" && r.droplet.Address(r.ip) != ""
+	return d, err
 }
 
 // mine are the droplets that carry this attempt's id: one, or more when an
@@ -161,7 +163,9 @@ func (r *run) destroyCandidate(ctx context.Context) error {
 		return err
 	}
 	if r.droplet.ID != 0 && len(ofID(found, r.droplet.ID)) == 0 {
-		found = append(found, Member{Droplet: r.droplet, Birth: r.birth, Born: true})
+		ordered := r.droplet
+		ordered.Tags = r.spec().Tags
+		found = append(found, Member{Droplet: ordered, Birth: r.birth, Born: true})
 	}
 	return r.destroy(ctx, found)
 }

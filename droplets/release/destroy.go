@@ -36,6 +36,9 @@ func (o *Operator) Destroy(ctx context.Context, site Site, d *Doomed) error {
 	for i, m := range d.Droplets {
 		g.Go(func() error {
 			fresh, err := o.unlocked(ctx, m.ID)
+			if fresh.ID == 0 {
+				fresh.Tags = m.Tags
+			}
 			if err == nil {
 				// No reserved IPs to guard: the user asked for the end of the live droplet too.
 				err = o.end(ctx, site, fresh, nil, 0)

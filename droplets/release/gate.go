@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"cattle/droplets"
+	"cattle/droplets/release/probe"
 )
 
 // gate checks the droplet on its own address, everything at the same time,
@@ -20,7 +22,10 @@ import (
 func (r *run) gate(ctx context.Context) error {
 	within, cancel := context.WithTimeout(ctx, r.site.Health.Deadline)
 	defer cancel()
-	checks := []func(context.Context) error{r.services, r.health, r.closedPorts}
+	if err := r.until(within, "the droplet's status", r.look); err != nil {
+		return err
+	}
+	checks := []func(context.Context) error{r.services, r.healthCheck(), r.closedPorts}
 	errs := make([]error, len(checks))
 	var wg sync.WaitGroup
 	for i, check := range checks {
@@ -48,16 +53,31 @@ func together(errs []error) error {
 	return fmt.Errorf("%w; %w", errs[0], together(errs[1:]))
 }
 
+// look asks the droplet for its status, over a new connection when the old
+// one broke.
+func (r *run) look(ctx context.Context) error {
+	s, err := r.machine.Status(ctx)
+	var answered *droplets.VerbError
+	switch {
+	case err == nil:
+		r.status = s
+	case !errors.As(err, &answered) && ctx.Err() == nil:
+		r.machine.Close()
+		if lerr := r.login(ctx, dialPause); lerr != nil {
+			return lerr
+		}
+	}
+	return err
+}
+
 // services waits until the boot is known to be sound and every compose service
 // runs, and is healthy where it has a check.
 func (r *run) services(ctx context.Context) error {
 	return r.until(ctx, "the services", func(ctx context.Context) error {
-		s, err := r.machine.Status(ctx)
-		if err != nil {
+		if err := r.look(ctx); err != nil {
 			return err
 		}
-		r.status = s
-		return r.sound(s)
+		return r.sound(r.status)
 	})
 }
 
@@ -100,43 +120,36 @@ func serviceUp(s droplets.Service) error {
 	return nil
 }
 
-// health waits for the health check to succeed so many times in a row, and
-// for the droplet to serve this attempt's id.
-func (r *run) health(ctx context.Context) error {
-	address := r.droplet.Address(r.ip)
-	https, err := r.servesHTTPS(ctx, address)
-	if err != nil {
-		return err
-	}
-	d := r.door(address, https)
-	client := d.Client()
-	h, inRow := r.site.Health, 0
-	return r.until(ctx, "the health check", func(ctx context.Context) error {
-		if inRow == 0 {
-			id, err := d.Identity(ctx, client)
-			if err != nil {
-				return err
-			}
-			if id != r.birth.Attempt {
-				return fmt.Errorf("the droplet serves attempt %q, not %s", droplets.Printable(id), r.birth.Attempt)
-			}
-		}
-		if err := d.Healthy(ctx, client, h); err != nil {
+// healthCheck waits for the health check to succeed so many times in a row,
+// and for the droplet to serve this attempt's id: over HTTPS when it has a
+// certificate, which a first release has not before it is live.
+func (r *run) healthCheck() func(context.Context) error {
+	d := r.door(r.droplet.Address(r.ip), r.status.Certificate != nil)
+	client, inRow := d.Client(), 0
+	once := func(ctx context.Context) error {
+		if err := r.healthyOnce(ctx, d, client, inRow == 0); err != nil {
 			inRow = 0
 			return err
 		}
-		if inRow++; inRow < h.Successes {
-			return fmt.Errorf("healthy %d times in a row, %d are asked for", inRow, h.Successes)
+		if inRow++; inRow < r.site.Health.Successes {
+			return fmt.Errorf("healthy %d times in a row, %d are asked for", inRow, r.site.Health.Successes)
 		}
 		return nil
-	})
+	}
+	return func(ctx context.Context) error { return r.until(ctx, "the health check", once) }
 }
 
-// servesHTTPS tells whether the droplet has a certificate: a first release has
-// none before it is live.
-func (r *run) servesHTTPS(ctx context.Context, address string) (bool, error) {
-	s, err := r.machine.Status(ctx)
-	return s.Certificate != nil, err
+func (r *run) healthyOnce(ctx context.Context, d probe.Door, client *http.Client, first bool) error {
+	if first {
+		id, err := d.Identity(ctx, client)
+		if err != nil {
+			return err
+		}
+		if id != r.birth.Attempt {
+			return fmt.Errorf("the droplet serves attempt %q, not %s", droplets.Printable(id), r.birth.Attempt)
+		}
+	}
+	return d.Healthy(ctx, client, r.site.Health)
 }
 
 // until repeats look at the health check's interval until it is content. When
@@ -153,7 +166,7 @@ func (r *run) until(ctx context.Context, what string, look func(context.Context)
 		}
 		if perr := pause(ctx, r.site.Health.Interval); perr != nil {
 			if errors.Is(perr, context.DeadlineExceeded) {
-				return fmt.Errorf("%s within %s: %w", what, r.site.Health.Deadline, last)
+				return fmt.Errorf("%s within %s: %w", what, brief(r.site.Health.Deadline), last)
 			}
 			return errors.Join(perr, last)
 		}

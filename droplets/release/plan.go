@@ -105,28 +105,28 @@ func noStandby(w *World, version string) error {
 func (p *Plan) commit() []Step {
 	s, h := p.Site, p.Site.Health
 	steps := []Step{
-		{Name: "gate", Title: fmt.Sprintf("check it on its own address: %s answers %d, %d times in a row within %s; services up; only 22, 80 and 443 open",
-			h.Path, h.Status, h.Successes, h.Deadline), run: (*run).gate},
+		{Name: "gate", Title: fmt.Sprintf("on its own address: GET %s is %d, %d times in a row within %s; services up; only ports 22, 80, 443 open",
+			h.Path, h.Status, h.Successes, brief(h.Deadline)), run: (*run).gate},
 		{Name: "switch", Title: p.switchTitle(), run: (*run).switchOver},
-		{Name: "confirm", Title: "confirm through the reserved IP that this attempt answers, or go back", run: (*run).confirm},
+		{Name: "confirm", Title: "through the reserved IP this attempt answers, healthy; or the IP goes back", run: (*run).confirm},
 	}
 	if len(s.Domains) > 0 {
-		steps = append(steps, Step{Name: "certificate", Title: "see that its certificate covers " + strings.Join(s.Domains, ", "), run: (*run).certificate, after: true})
+		steps = append(steps, Step{Name: "certificate", Title: "its certificate covers " + strings.Join(s.Domains, ", "), run: (*run).certificate, after: true})
 	}
 	return append(steps, Step{Name: "retire", Title: p.retireTitle(), run: (*run).retire, after: true})
 }
 
 func (p *Plan) createTitle() string {
 	s := p.Site
-	return fmt.Sprintf("create a droplet for %s: %s, %s, in %s", p.Release, s.Size, s.Image, s.Region)
+	return fmt.Sprintf("order a droplet: %s, %s, in %s", s.Size, s.Image, s.Region)
 }
 
 func (p *Plan) bootTitle() string {
-	t := fmt.Sprintf("boot it within %s", p.Site.BootWithin)
+	t := "boot within " + brief(p.Site.BootWithin)
 	if p.candidate.Key != nil {
-		t += ", hand it the key to its secrets over SSH"
+		t += ", deliver the key to its secrets over SSH"
 	}
-	return t + ", follow its journal"
+	return t
 }
 
 func (p *Plan) switchTitle() string {
@@ -148,7 +148,7 @@ func (p *Plan) retireTitle() string {
 	for _, m := range keep {
 		t := "keep " + m.Name + " as standby"
 		if p.Site.StandbyFor > 0 {
-			t += " for " + p.Site.StandbyFor.String()
+			t += " for " + brief(p.Site.StandbyFor)
 		}
 		parts = append(parts, t)
 	}
@@ -209,6 +209,18 @@ func (p *Plan) changes() []Change {
 		add("machine", short(live.Birth.Digest), short(p.candidate.Digest))
 	}
 	return out
+}
+
+// brief writes a duration without its zeros: 10m, not 10m0s.
+func brief(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
 }
 
 func short(digest string) string { return digest[:min(12, len(digest))] }

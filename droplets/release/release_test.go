@@ -86,7 +86,7 @@ func TestRefused(t *testing.T) {
 		{name: "service exited", break_: sandbox.Behaviour{Kind: sandbox.Exited}, step: "gate", text: "exited"},
 		{name: "open port", break_: sandbox.Behaviour{Kind: sandbox.OpenPort}, step: "gate", text: "5432"},
 		{name: "boot step", break_: sandbox.Behaviour{Kind: sandbox.FailsStep, Step: "packages"}, step: "boot", text: "packages", bootStep: "packages"},
-		{name: "boot hangs", break_: sandbox.Behaviour{Kind: sandbox.HangsStep, Step: "docker"}, step: "boot", text: "10m0s"},
+		{name: "boot hangs", break_: sandbox.Behaviour{Kind: sandbox.HangsStep, Step: "docker"}, step: "boot", text: "not over within 10m"},
 		{name: "fails once it is live", break_: sandbox.Behaviour{Kind: sandbox.FailsLive}, step: "confirm", text: "answered 500"},
 		{name: "create refused", fault: sandbox.Fault{Method: "POST", Path: "/v2/droplets", Status: 422, Answer: `{"id":"unprocessable_entity","message":"no"}`}, step: "create", text: "422"},
 		{name: "assign refused", fault: sandbox.Fault{Method: "POST", Path: "/v2/reserved_ips/*/actions", Status: 403, Answer: `{"id":"forbidden","message":"no"}`}, step: "switch", text: "403"},
@@ -457,5 +457,58 @@ func TestLoginRefused(t *testing.T) {
 			t.Errorf("took %s", took)
 		}
 		b.expect("")
+	})
+}
+
+// TestCopiedProfile: another app that names this site's reserved IP must not
+// take it away.
+func TestCopiedProfile(t *testing.T) {
+	simulate(t, realistic, func(b *bench) {
+		b.site.ReservedIP = ""
+		ip := b.must("v1").IP
+		mine := b.site
+		b.site.App, b.site.ReservedIP = "shop", ip
+		_, err := b.release(b.t.Context(), "v1")
+		var faults *release.Preflight
+		if !errors.As(err, &faults) || !faults.Input() || !strings.Contains(err.Error(), "is the app blog's") {
+			t.Fatalf("got %v", err)
+		}
+		b.site = mine
+		b.expect("v1", "v1")
+	})
+}
+
+// TestLegacyMachine moves a reserved IP away from a machine that cattle did
+// not make, and leaves that machine alone.
+func TestLegacyMachine(t *testing.T) {
+	simulate(t, realistic, func(b *bench) {
+		b.post("/v2/droplets", map[string]any{"name": "old-server", "region": "fra1", "size": "s-1vcpu-1gb", "image": "debian-13-x64"})
+		time.Sleep(time.Minute)
+		old := b.cloud.Snapshot().Droplets[0].ID
+		b.post("/v2/reserved_ips", map[string]any{"droplet_id": old})
+		time.Sleep(time.Minute)
+		b.site.ReservedIP = b.cloud.Snapshot().ReservedIPs[0].IP
+		// Nothing answers on the old machine, so the interruption is its own.
+		b.site.Cutover = release.Cutover{Failed: 1000, Gap: time.Hour}
+		b.must("v1")
+		b.expect("v1", "", "v1")
+		b.must("v2")
+		b.expect("v2", "", "v1", "v2")
+	})
+}
+
+// TestListsLag: the live droplet is missing from a list that is stale; it is
+// known all the same, by the reserved IP that it holds.
+func TestListsLag(t *testing.T) {
+	simulate(t, realistic, func(b *bench) {
+		b.must("v1")
+		b.cloud.Fault(sandbox.Fault{Method: "GET", Path: "/v2/droplets", Count: 1, Nth: 1, Stale: time.Hour})
+		w, err := b.op.Survey(b.t.Context(), b.site)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if w.Live == nil || w.Serving() != "v1" {
+			t.Errorf("live: %+v", w.Live)
+		}
 	})
 }

@@ -95,6 +95,10 @@ func (o *Operator) destroy(ctx context.Context, site Site, ms []Member, exempt i
 	var all errgroup.Group
 	for i, d := range fresh {
 		all.Go(func() error {
+			if d.ID == 0 {
+				// It is gone already; its tags may not be.
+				d.Tags = ms[i].Tags
+			}
 			errs[i] = o.end(ctx, site, d, ips, exempt)
 			return nil
 		})
@@ -119,19 +123,18 @@ func (o *Operator) unlocked(ctx context.Context, id int) (found droplets.Droplet
 }
 
 func (o *Operator) end(ctx context.Context, site Site, d droplets.Droplet, ips []droplets.ReservedIP, exempt int) error {
-	switch {
-	case d.ID == 0:
-		return nil
-	case !d.Has(droplets.AppTag(site.App)):
+	if !d.Has(droplets.AppTag(site.App)) {
 		return fmt.Errorf("droplet %d does not carry the tag of %s any more: left alone", d.ID, site.App)
 	}
 	for _, ip := range ips {
-		if ip.DropletID == d.ID && d.ID != exempt {
+		if d.ID != 0 && ip.DropletID == d.ID && d.ID != exempt {
 			return fmt.Errorf("droplet %d holds the reserved IP %s: left alone", d.ID, ip.IP)
 		}
 	}
-	if err := o.Cloud.Destroy(ctx, d.ID); err != nil {
-		return err
+	if d.ID != 0 {
+		if err := o.Cloud.Destroy(ctx, d.ID); err != nil {
+			return err
+		}
 	}
 	for _, tag := range d.OwnTags() {
 		if err := o.Cloud.DeleteTag(ctx, tag); err != nil {

@@ -3,6 +3,7 @@ package release
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -92,8 +93,33 @@ func (s *survey) world(g *errgroup.Group, site Site) (_ *World, err error) {
 	if s.Reserved, err = reservedFor(site, all, s.IPs); err != nil {
 		return nil, err
 	}
-	s.classify(all)
+	if err := s.ownedBy(site); err != nil {
+		return nil, err
+	}
+	s.classify(s.withHolder(site, all))
 	return &s.World, nil
+}
+
+// ownedBy refuses a reserved IP that is another site's of cattle's: a profile
+// that was copied would take its address away.
+func (s *survey) ownedBy(site Site) error {
+	other := s.Reserved.Droplet.App()
+	if other == "" || other == site.App {
+		return nil
+	}
+	return &Preflight{[]Fault{{Input: true,
+		Msg:  fmt.Sprintf("the reserved IP %s is the app %s's: it points at %s", s.Reserved.IP, other, s.Reserved.Droplet.Name),
+		Hint: "take the line reserved_ip out of the profile, or name another address"}}}
+}
+
+// withHolder adds the droplet that holds the reserved IP where the list, which
+// lags, does not know it yet.
+func (s *survey) withHolder(site Site, all []Member) []Member {
+	holder := s.Reserved.Droplet
+	if holder.Has(droplets.AppTag(site.App)) && len(ofID(all, holder.ID)) == 0 {
+		return members(append(s.found, holder))
+	}
+	return all
 }
 
 func into[T any](g *errgroup.Group, dst *T, read func() (T, error)) {
@@ -122,7 +148,7 @@ func reservedFor(site Site, all []Member, ips []droplets.ReservedIP) (droplets.R
 		if site.ReservedIP != "" && ip.IP == site.ReservedIP {
 			return ip, nil
 		}
-		if ip.DropletID != 0 && slices.ContainsFunc(all, func(m Member) bool { return m.ID == ip.DropletID }) {
+		if ip.Droplet.App() == site.App || len(ofID(all, ip.DropletID)) > 0 {
 			found = append(found, ip)
 		}
 	}

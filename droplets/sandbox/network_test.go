@@ -61,7 +61,7 @@ func through(t testing.TB, r *rig, addr string) *http.Client {
 	}
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(r.CA())
-	return &http.Client{Transport: &http.Transport{Dial: d.Dial, TLSClientConfig: &tls.Config{RootCAs: pool}, DisableKeepAlives: true}}
+	return &http.Client{Transport: &http.Transport{DialContext: d.(proxy.ContextDialer).DialContext, TLSClientConfig: &tls.Config{RootCAs: pool}, DisableKeepAlives: true}}
 }
 
 func body(res *http.Response, err error) string {

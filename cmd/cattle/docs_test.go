@@ -1,0 +1,486 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"cattle/profiles"
+	"cattle/secrets"
+)
+
+// The documentation is run. In a document's code blocks
+//
+//	yaml                    is a whole profile, for `cattle check --strict`
+//	yaml fragment           is a part of one, checked over a profile of one container
+//	yaml fragment compose   is a part of one, checked over a profile of two services
+//	yaml fragment warns     has a warning, and no error
+//	yaml compose            is a compose file that a whole profile of the document names
+//	sh                      is run, line by line, against a sandbox; `# exit status 3`
+//	                        behind a command says how it ends
+//	text output             has lines that the commands before it printed
+//
+// A block that begins with a comment such as `# cattle.yaml` is that file. What
+// a document needs before its commands make sense is in a comment of its own:
+// <!-- docs test, beforehand: COMMAND -->.
+
+// notRun are the commands that a document may show and that are not run.
+func notRun() map[string]string {
+	return map[string]string{
+		"export":     "the test has an environment of its own",
+		"make":       "runs this very test, or the demo, which has its own",
+		"go":         "installs cattle, which the test has built",
+		"git":        "works on the reader's repository",
+		"ssh-keygen": "makes a key in the reader's home folder",
+		"age-keygen": "makes a key in the reader's home folder",
+		"sops":       "opens an editor; the test writes the secrets itself",
+		"docker":     "pushes an image to a registry",
+		"doctl":      "is not installed everywhere",
+	}
+}
+
+const docProfile = "app: blog\ndomain: blog.example.com\nimage: ghcr.io/me/blog\nport: 8000\n"
+
+const docComposeProfile = "app: shop\ndomain: shop.example.com\ncompose: services.yaml\nroutes: [{to: \"web:8000\"}]\n"
+
+const docServices = "services:\n  web: {image: \"web:1\", expose: [\"8000\", \"9000\"]}\n  worker: {image: \"worker:1\"}\n"
+
+// TestDocumentation runs every document in a folder and on a sandbox of its own.
+func TestDocumentation(t *testing.T) {
+	bin := filepath.Join(t.TempDir(), "cattle")
+	if out, err := exec.Command("go", "build", "-o", bin, ".").CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	for _, path := range documents(t) {
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			t.Parallel()
+			d := readDocument(t, path)
+			d.bin = filepath.Dir(bin)
+			d.checkProfiles(t)
+			d.runCommands(t)
+		})
+	}
+}
+
+func documents(t *testing.T) []string {
+	t.Helper()
+	paths, err := filepath.Glob("../../docs/*.md")
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("no documents: %v", err)
+	}
+	return append(paths, "../../README.md", "../../CHANGELOG.md")
+}
+
+// A docBlock is a code block, or the command of a comment.
+type docBlock struct {
+	info, text string
+	line       int // of its first line, in the document
+}
+
+// A document is what the test knows of one.
+type document struct {
+	path   string
+	blocks []docBlock
+	files  map[string]string // those that its blocks show, by name
+	bin    string            // the folder of the built cattle
+}
+
+var (
+	docFence  = regexp.MustCompile("^( *)```(.*)$")
+	docHidden = regexp.MustCompile(`^<!-- docs test, beforehand: (.*) -->$`)
+	docName   = regexp.MustCompile(`^# ([\w./-]+\.ya?ml)\n`)
+)
+
+func readDocument(t *testing.T, path string) *document {
+	t.Helper()
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &document{path: path, blocks: docBlocks(string(raw)), files: map[string]string{}}
+	for _, b := range d.blocks {
+		name := docName.FindStringSubmatch(b.text)
+		if name == nil || !strings.HasPrefix(b.info, "yaml") {
+			continue
+		}
+		if before, ok := d.files[name[1]]; ok && before != b.text {
+			t.Errorf("%s:%d: %s is shown twice, and differs", path, b.line, name[1])
+		}
+		d.files[name[1]] = b.text
+	}
+	return d
+}
+
+func docBlocks(text string) (out []docBlock) {
+	var open *docBlock
+	indent := ""
+	for i, line := range strings.Split(text, "\n") {
+		fence, hidden := docFence.FindStringSubmatch(line), docHidden.FindStringSubmatch(line)
+		switch {
+		case open != nil && fence != nil && fence[2] == "":
+			out, open = append(out, *open), nil
+		case open != nil:
+			open.text += strings.TrimPrefix(line, indent) + "\n"
+		case fence != nil:
+			open, indent = &docBlock{info: fence[2], line: i + 2}, fence[1]
+		case hidden != nil:
+			out = append(out, docBlock{"sh", hidden[1] + "\n", i + 1})
+		}
+	}
+	return out
+}
+
+func (d *document) checkProfiles(t *testing.T) {
+	for _, b := range d.blocks {
+		kind, rest, _ := strings.Cut(b.info, " ")
+		switch {
+		case !slices.Contains([]string{"yaml", "sh", "text"}, kind):
+			t.Errorf("%s:%d: the test does not know blocks of %q", d.path, b.line, b.info)
+		case kind != "yaml":
+		case rest == "compose":
+			d.composeIsNamed(t, b)
+		case rest == "":
+			d.checkProfile(t, b, b.text, false)
+		default:
+			d.checkProfile(t, b, overBase(b.text, rest), rest == "fragment warns")
+		}
+	}
+}
+
+// composeIsNamed demands that a whole profile of the document names the
+// compose file: then the file is checked with it.
+func (d *document) composeIsNamed(t *testing.T, b docBlock) {
+	name := docName.FindStringSubmatch(b.text)
+	named := func(p docBlock) bool {
+		return p.info == "yaml" && strings.Contains(p.text, "compose:") && strings.Contains(p.text, name[1])
+	}
+	if name == nil || !slices.ContainsFunc(d.blocks, named) {
+		t.Errorf("%s:%d: no profile here names this compose file", d.path, b.line)
+	}
+}
+
+// overBase completes a fragment: with a base profile, and with a secrets file
+// where it names secrets.
+func overBase(fragment, kind string) string {
+	base := "base.yaml"
+	if kind == "fragment compose" {
+		base = "base-compose.yaml"
+	}
+	if len(secretsOf(fragment)) > 0 && !strings.Contains(fragment, "secrets:") {
+		fragment += "secrets: {file: secrets.env}\n"
+	}
+	return "extends: " + base + "\n" + fragment
+}
+
+func (d *document) checkProfile(t *testing.T, b docBlock, text string, warns bool) {
+	dir := t.TempDir()
+	d.layOut(t, dir, text)
+	path := filepath.Join(dir, "checked.yaml")
+	writeDoc(t, path, text)
+	var out bytes.Buffer
+	std := stdio{in: strings.NewReader(""), out: io.Discard, err: &out, env: func(string) string { return "" }}
+	strict := run(context.Background(), []string{"cattle", "check", "--strict", "-f", path}, std)
+	lax := run(context.Background(), []string{"cattle", "check", "-f", path}, std)
+	if want := map[bool]int{false: exitDone, true: exitInput}[warns]; lax != exitDone || strict != want {
+		t.Errorf("%s:%d: cattle check exits with %d, and with %d when it is strict:\n%s", d.path, b.line, lax, strict, out.String())
+	}
+}
+
+// layOut writes what a profile of the document needs beside it. Returned is
+// the key that opens its secrets.
+func (d *document) layOut(t *testing.T, dir, profile string) secrets.Identity {
+	t.Helper()
+	for name, text := range map[string]string{"cattle.yaml": docProfile, "base.yaml": docProfile, "base-compose.yaml": docComposeProfile, "services.yaml": docServices} {
+		writeDoc(t, filepath.Join(dir, name), text)
+	}
+	for name, text := range d.files {
+		writeDoc(t, filepath.Join(dir, name), text)
+		if strings.Contains(profile, "compose:") && strings.Contains(profile, name) {
+			profile += text
+		}
+	}
+	for _, from := range regexp.MustCompile(`(?m)from: ([\w./-]+)$`).FindAllStringSubmatch(profile, -1) {
+		writeDoc(t, filepath.Join(dir, from[1]), "{}\n")
+	}
+	id, err := secrets.NewIdentity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if file := regexp.MustCompile(`secrets:\s+\{?file: ([\w.]+)`).FindStringSubmatch(profile); file != nil {
+		writeDoc(t, filepath.Join(dir, file[1]), sealedDoc(t, secretsOf(profile), id))
+	}
+	return id
+}
+
+// secretsOf are the ${NAME} of a text that nothing else gives a value.
+func secretsOf(text string) (names []string) {
+	for _, m := range regexp.MustCompile(`\$\{([A-Z_]+)\}`).FindAllStringSubmatch(text, -1) {
+		if m[1] != "RELEASE" && m[1] != "IMAGE" && !slices.Contains(names, m[1]) {
+			names = append(names, m[1])
+		}
+	}
+	return names
+}
+
+func sealedDoc(t *testing.T, names []string, id secrets.Identity) string {
+	t.Helper()
+	var pairs []secrets.Pair
+	for _, name := range names {
+		pairs = append(pairs, secrets.Pair{Name: name, Value: secrets.NewString("not-a-secret")})
+	}
+	sealed, err := secrets.Encrypt(secrets.Dotenv, pairs, id.Recipient)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(sealed)
+}
+
+func writeDoc(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// runCommands runs the document's commands in order, in one folder.
+func (d *document) runCommands(t *testing.T) {
+	dir := t.TempDir()
+	id := d.layOut(t, dir, d.files["cattle.yaml"])
+	writeDoc(t, filepath.Join(dir, "home", "age.key"), id.Key.Reveal()+"\n")
+	var box *docSandbox
+	var printed strings.Builder
+	for _, b := range d.blocks {
+		switch script, sandbox := d.script(t, b); {
+		case b.info == "text output":
+			d.wasPrinted(t, b, printed.String())
+		case script == "" && sandbox == "":
+		default:
+			if box == nil || sandbox != "" {
+				box.stop()
+				box = startDocSandbox(t, d.bin, dir, sandbox)
+			}
+			out, err := box.shell(script)
+			printed.WriteString(out)
+			if err != nil {
+				t.Fatalf("%s:%d: %v\n%s", d.path, b.line, err, out)
+			}
+		}
+	}
+}
+
+// script makes of a block what a shell runs; sandbox is a `cattle sandbox` in
+// it, which runs until it is stopped.
+func (d *document) script(t *testing.T, b docBlock) (script, sandbox string) {
+	if b.info != "sh" {
+		return "", ""
+	}
+	for i, line := range strings.Split(b.text, "\n") {
+		head, _, _ := strings.Cut(strings.TrimSpace(line), " ")
+		_, skipped := notRun()[head]
+		switch {
+		case head == "" || head == "#" || skipped:
+		case strings.HasPrefix(line, "cattle sandbox"):
+			sandbox = line
+		case head == "cattle", head == "curl", strings.HasPrefix(head, "IP="):
+			script += checkedLine(line, fmt.Sprintf("%s:%d", d.path, b.line+i))
+		default:
+			t.Errorf("%s:%d: the test neither runs %s nor knows why not", d.path, b.line+i, head)
+		}
+	}
+	return script, sandbox
+}
+
+var docExit = regexp.MustCompile(`# exit status (\d+)`)
+
+func checkedLine(line, where string) string {
+	want := "0"
+	if m := docExit.FindStringSubmatch(line); m != nil {
+		want = m[1]
+	}
+	return line + "\ngot=$?; [ $got = " + want + " ] || { echo \"" + where + ": exit status $got, not " + want + "\"; exit 1; }\n"
+}
+
+// wasPrinted looks for the block's lines in the output, whatever the
+// addresses, ids and times in them are.
+func (d *document) wasPrinted(t *testing.T, b docBlock, printed string) {
+	have := strings.Split(withoutChance(printed), "\n")
+	for line := range strings.Lines(withoutChance(b.text)) {
+		if line = strings.TrimRight(line, "\n"); line != "" && line != "…" && !slices.Contains(have, line) {
+			t.Errorf("%s:%d: nothing printed this line:\n%s\nbut this was printed:\n%s", d.path, b.line, line, printed)
+		}
+	}
+}
+
+func withoutChance(s string) string {
+	for _, r := range [][2]string{
+		{`\d+\.\d+\.\d+\.\d+`, "IP"}, {`\b\d{7,}\b`, "ID"}, {`-[0-9a-f]{8}\b`, "-ATTEMPT"},
+		{`\d+(\.\d+)? m?s\b`, "TIME"}, {`just now|\d+ min old`, "AGE"}, {`[ \t]+`, " "}, {`(?m)^ | $`, ""},
+	} {
+		s = regexp.MustCompile(r[0]).ReplaceAllString(s, r[1])
+	}
+	return s
+}
+
+// A docSandbox is a `cattle sandbox` in a process of its own, and the
+// environment that it asked for.
+type docSandbox struct {
+	cmd *exec.Cmd
+	dir string
+	env []string
+}
+
+func startDocSandbox(t *testing.T, bin, dir, line string) *docSandbox {
+	t.Helper()
+	args := append([]string{"sandbox"}, strings.Fields(strings.TrimPrefix(line, "cattle sandbox"))...)
+	args = append(args, "--listen", "127.0.0.1:0", "--socks", "127.0.0.1:0", "--latency", "none")
+	box := &docSandbox{cmd: exec.Command(filepath.Join(bin, "cattle"), args...), dir: dir}
+	box.cmd.Dir, box.cmd.Stderr = dir, os.Stderr
+	out, err := box.cmd.StdoutPipe()
+	if err == nil {
+		err = box.cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(box.stop)
+	home := filepath.Join(dir, "home")
+	box.env = append(os.Environ(), "HOME="+home, "SOPS_AGE_KEY_FILE="+home+"/age.key", "CI=true", "NO_PROXY=127.0.0.1",
+		"PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"))
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		if m := regexp.MustCompile(`^export (\w+)="(.*)"$`).FindStringSubmatch(lines.Text()); m != nil {
+			box.env = append(box.env, m[1]+"="+m[2])
+			if m[1] == "SSL_CERT_FILE" { // the last one
+				return box
+			}
+		}
+	}
+	t.Fatal("the sandbox does not say how to reach it")
+	return nil
+}
+
+func (b *docSandbox) stop() {
+	if b != nil {
+		b.cmd.Process.Signal(os.Interrupt)
+		b.cmd.Wait()
+	}
+}
+
+func (b *docSandbox) shell(script string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "sh", "-c", script)
+	cmd.Dir, cmd.Env, cmd.WaitDelay = b.dir, b.env, time.Second
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+// TestEveryKeyIsDocumented holds docs/profile.md complete.
+func TestEveryKeyIsDocumented(t *testing.T) {
+	page, err := os.ReadFile("../../docs/profile.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range profileKeys(reflect.TypeFor[profiles.Profile](), "") {
+		if !strings.Contains(string(page), "| `"+key+"` |") {
+			t.Errorf("docs/profile.md has no row for `%s`", key)
+		}
+	}
+}
+
+func profileKeys(t reflect.Type, prefix string) (keys []string) {
+	for i := range t.NumField() {
+		f := t.Field(i)
+		key, kind := prefix+f.Tag.Get("yaml"), f.Type
+		if key == prefix || key == "-" {
+			continue
+		}
+		for kind.Kind() == reflect.Pointer || kind.Kind() == reflect.Slice && kind.Elem().Kind() == reflect.Struct {
+			if kind.Kind() == reflect.Slice {
+				key += "[]"
+			}
+			kind = kind.Elem()
+		}
+		if kind.Kind() == reflect.Struct {
+			keys = append(keys, profileKeys(kind, key+".")...)
+			continue
+		}
+		keys = append(keys, key)
+	}
+	return keys
+}
+
+// TestDocumentsPointSomewhere follows the documents' links among themselves,
+// and finds the tests that they name.
+func TestDocumentsPointSomewhere(t *testing.T) {
+	tests := testNames(t)
+	for _, path := range documents(t) {
+		raw, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile(`\]\(([^)#:]*)(?:#([^)]*))?\)`).FindAllStringSubmatch(string(raw), -1) {
+			to := path
+			if m[1] != "" {
+				to = filepath.Join(filepath.Dir(path), m[1])
+			}
+			if !linkHolds(to, m[2]) {
+				t.Errorf("%s: %s leads nowhere", path, m[0])
+			}
+		}
+		for _, name := range regexp.MustCompile("`(Test\\w+)`").FindAllStringSubmatch(string(raw), -1) {
+			if !tests[name[1]] {
+				t.Errorf("%s: there is no test %s", path, name[1])
+			}
+		}
+	}
+}
+
+// linkHolds tells whether a file is there and has a heading of that anchor,
+// which is the heading as GitHub spells it in links.
+func linkHolds(path, anchor string) bool {
+	if _, err := os.Stat(path); err != nil || anchor == "" {
+		return err == nil
+	}
+	raw, _ := os.ReadFile(path) // without its text there is no heading
+	for _, m := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllStringSubmatch(string(raw), -1) {
+		plain := regexp.MustCompile(`[^a-z0-9 _-]`).ReplaceAllString(strings.ToLower(m[1]), "")
+		if strings.ReplaceAll(plain, " ", "-") == anchor {
+			return true
+		}
+	}
+	return false
+}
+
+func testNames(t *testing.T) map[string]bool {
+	t.Helper()
+	names := map[string]bool{}
+	err := fs.WalkDir(os.DirFS("../.."), ".", func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		raw, err := os.ReadFile(filepath.Join("../..", path))
+		for _, m := range regexp.MustCompile(`(?m)^func (Test\w+)\(`).FindAllSubmatch(raw, -1) {
+			names[string(m[1])] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names
+}

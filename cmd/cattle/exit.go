@@ -1,0 +1,179 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	"cattle/droplets"
+	"cattle/droplets/release"
+	"cattle/profiles"
+	"cattle/secrets"
+)
+
+// The exit statuses; the README lists them.
+const (
+	exitDone        = 0   // done and verified
+	exitFailed      = 1   // failed
+	exitInput       = 2   // bad input or profile; nothing was created
+	exitNotReleased = 3   // not released, the old one serves
+	exitLeftover    = 4   // released, something is left over
+	exitInterrupted = 130 // interrupted
+)
+
+// A usageError is a command line that makes no sense.
+type usageError struct{ msg, hint string }
+
+func (e *usageError) Error() string { return e.msg }
+
+// A failure is one line of the report: what is wrong and what to type next.
+type failure struct {
+	Msg  string `json:"error"`
+	Hint string `json:"hint,omitempty"`
+	Tail string `json:"tail,omitempty"`
+}
+
+// report prints what went wrong and returns the exit status. It is the one
+// place that maps an error to a status.
+func report(ctx context.Context, err error, std stdio, asJSON bool) int {
+	if err == nil {
+		return exitDone
+	}
+	code, failures := diagnose(err)
+	var faults profiles.Diagnostics
+	if errors.As(err, &faults) {
+		printFaults(std, faults, asJSON)
+	}
+	if errors.Is(context.Cause(ctx), errInterrupted) {
+		code = exitInterrupted
+	}
+	if asJSON {
+		writeJSON(std.out, map[string]any{"message_type": "error", "exit_status": code, "failures": failures})
+		return code
+	}
+	for _, f := range failures {
+		f.print(std.err)
+	}
+	return code
+}
+
+func (f failure) print(w io.Writer) {
+	for line := range strings.Lines(f.Tail) {
+		fmt.Fprintf(w, "    | %s\n", strings.TrimRight(line, "\n"))
+	}
+	if f.Msg != "" {
+		fmt.Fprintf(w, "cattle: error: %s\n", droplets.Printable(f.Msg))
+	}
+	if f.Hint != "" {
+		fmt.Fprintf(w, "cattle: hint: %s\n", droplets.Printable(f.Hint))
+	}
+}
+
+func writeJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
+
+// diagnose turns an error into its exit status and its lines.
+func diagnose(err error) (int, []failure) {
+	var (
+		faults     profiles.Diagnostics
+		usage      *usageError
+		input      *secrets.InputError
+		preflight  *release.Preflight
+		refused    *release.Refused
+		incomplete *release.Incomplete
+		broken     *release.Broken
+	)
+	switch {
+	case errors.As(err, &faults):
+		return exitInput, []failure{{Msg: count(len(faults), "fault") + " in the profile; nothing was done"}}
+	case errors.As(err, &usage):
+		return exitInput, []failure{{Msg: usage.msg, Hint: usage.hint}}
+	case errors.As(err, &input):
+		return exitInput, []failure{{Msg: input.Error(), Hint: input.Hint}}
+	case errors.As(err, &preflight):
+		return preflightFailures(preflight)
+	case errors.As(err, &broken):
+		return exitFailed, []failure{{Msg: broken.Error(), Hint: "cattle status shows what serves now; cattle gc cleans up"}}
+	case errors.As(err, &refused):
+		return exitNotReleased, refusedFailures(refused)
+	case errors.As(err, &incomplete):
+		return exitLeftover, leftoverFailures(incomplete.Leftovers)
+	}
+	return exitFailed, []failure{{Msg: err.Error(), Hint: hintFor(err)}}
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+func preflightFailures(e *release.Preflight) (int, []failure) {
+	code := exitNotReleased
+	if e.Input() {
+		code = exitInput
+	}
+	var out []failure
+	for _, f := range e.Faults {
+		out = append(out, failure{Msg: f.Msg, Hint: f.Hint})
+	}
+	return code, out
+}
+
+func refusedFailures(e *release.Refused) []failure {
+	serving := "nothing serves, as before"
+	if e.Serving != "" {
+		serving = e.Serving + " still serves"
+	}
+	hint := e.Hint
+	if hint == "" {
+		hint = hintFor(e.Err)
+	}
+	out := []failure{{Msg: fmt.Sprintf("not released, %s: %s", serving, e.Error()), Tail: e.Tail, Hint: hint}}
+	return append(out, leftoverFailures(e.Leftovers)...)
+}
+
+func leftoverFailures(ls []release.Leftover) []failure {
+	var out []failure
+	for _, l := range ls {
+		out = append(out, failure{Msg: "left over: " + l.String(), Hint: l.Command})
+	}
+	return out
+}
+
+// hintFor is what to type next after a failure of the world around us.
+func hintFor(err error) string {
+	var key *secrets.KeyError
+	var auth *droplets.AuthError
+	var impostor *droplets.HostKeyError
+	var silent *notServing
+	switch {
+	case errors.As(err, &silent):
+		return silent.hint()
+	case errors.As(err, &key):
+		return "say where your key is: export SOPS_AGE_KEY_FILE=~/.config/sops/age/keys.txt"
+	case errors.Is(err, droplets.ErrNoSSHKey):
+		return "ssh-add, or name a key file: export CATTLE_SSH_KEY=~/.ssh/id_ed25519"
+	case errors.As(err, &auth):
+		return "load the key that the profile's droplet.ssh_keys name: ssh-add, or export CATTLE_SSH_KEY=FILE"
+	case errors.As(err, &impostor):
+		return "somebody else answers at this address, or the droplet's host key was changed by hand; do not log in; cattle release puts up a fresh one"
+	}
+	switch droplets.StatusOf(err) {
+	case http.StatusUnauthorized:
+		return "the token was not taken; make one at https://cloud.digitalocean.com/account/api/tokens and export DIGITALOCEAN_ACCESS_TOKEN=…"
+	case http.StatusForbidden:
+		return "the token lacks a scope; the README lists the scopes that cattle needs"
+	case http.StatusTooManyRequests:
+		return "the account's hourly request limit is used up; try again in some minutes"
+	}
+	return ""
+}

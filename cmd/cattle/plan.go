@@ -1,0 +1,21 @@
+package main
+
+import (
+	"github.com/urfave/cli/v2"
+)
+
+func planCommand(std stdio) *cli.Command {
+	return &cli.Command{
+		Name: "plan", Usage: "print what a release would do, change and cost",
+		ArgsUsage: "VERSION", OnUsageError: usage, Flags: []cli.Flag{fileFlag(), jsonFlag(), noHandoffFlag()},
+		Action: func(c *cli.Context) error {
+			if err := wantArgs(c, 1, 1); err != nil {
+				return err
+			}
+			return releaseVersion(c.Context, std, releaseOptions{
+				verb: "release", file: c.String("file"), version: c.Args().First(), pins: noPins,
+				json: c.Bool("json"), dryRun: true, noHandoff: c.Bool("no-handoff"),
+			})
+		},
+	}
+}

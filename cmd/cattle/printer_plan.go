@@ -1,0 +1,104 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"cattle/droplets/release"
+)
+
+type planJSON struct {
+	Type    string           `json:"message_type"`
+	Verb    string           `json:"verb"`
+	App     string           `json:"app"`
+	Release string           `json:"release"`
+	IP      string           `json:"reserved_ip,omitempty"`
+	Steps   []stepJSON       `json:"steps"`
+	Changes []release.Change `json:"changes"`
+	Cost    release.Cost     `json:"cost"`
+	Quota   *quotaJSON       `json:"quota,omitempty"`
+	Notices []string         `json:"notices,omitempty"`
+}
+
+type stepJSON struct {
+	Name  string `json:"name"`
+	Title string `json:"title"`
+}
+
+type quotaJSON struct {
+	Droplets int `json:"droplets"`
+	Limit    int `json:"limit"`
+}
+
+func printPlan(w io.Writer, p *release.Plan, notices []string, asJSON bool) error {
+	if asJSON {
+		return writeJSON(w, planToJSON(p, notices))
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s of %s\n", p.Verb, p.Release, p.Site.App)
+	for i, s := range p.Steps {
+		fmt.Fprintf(&b, "  %d. %-12s %s\n", i+1, s.Name, s.Title)
+	}
+	for _, c := range p.Changes {
+		fmt.Fprintf(&b, "  %-15s %s → %s\n", c.What+":", orNone(c.From), c.To)
+	}
+	if limit := p.World.Account.DropletLimit; limit > 0 {
+		fmt.Fprintf(&b, "  %-15s %d of %d droplets now, one more while it runs\n", "quota:", p.World.InAccount, limit)
+	}
+	fmt.Fprintf(&b, "  %-15s %s\n", "cost:", cost(p.Cost))
+	for _, n := range notices {
+		fmt.Fprintf(&b, "  %-15s %s\n", "note:", n)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func planToJSON(p *release.Plan, notices []string) planJSON {
+	out := planJSON{Type: "plan", Verb: p.Verb, App: p.Site.App, Release: p.Release, IP: p.World.Reserved.IP,
+		Changes: p.Changes, Cost: p.Cost, Notices: notices}
+	for _, s := range p.Steps {
+		out.Steps = append(out.Steps, stepJSON{s.Name, s.Title})
+	}
+	if limit := p.World.Account.DropletLimit; limit > 0 {
+		out.Quota = &quotaJSON{p.World.InAccount, limit}
+	}
+	return out
+}
+
+func orNone(s string) string {
+	if s == "" {
+		return "none"
+	}
+	return s
+}
+
+func cost(c release.Cost) string {
+	s := fmt.Sprintf("$%.2f a month afterwards ($%.2f now)", c.Monthly, c.Before)
+	if c.Overlap > 0 {
+		s += fmt.Sprintf("; the overlap $%.4f an hour", c.Overlap)
+	}
+	return s
+}
+
+func printReport(w io.Writer, r *release.Report, asJSON bool) error {
+	if asJSON {
+		return writeJSON(w, struct {
+			Type string `json:"message_type"`
+			*release.Report
+		}{"result", r})
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s is live at %s, on droplet %d (%s), after %s\n", r.App, r.Release, r.IP, r.Droplet, r.Address, seconds(r.Took))
+	if c := r.Cutover; c.Requests > 0 {
+		fmt.Fprintf(&b, "switch: %s, %d failed, longest gap %d ms\n", count(c.Requests, "request"), c.Failed, c.Gap.Milliseconds())
+	}
+	if r.NewIP {
+		fmt.Fprintf(&b, "the reserved IP is new: point your domain at %s, and write it down in the profile: reserved_ip: %s\n", r.IP, r.IP)
+	}
+	if r.Standby != nil {
+		fmt.Fprintf(&b, "standby: %s; to go back: cattle rollback\n", r.Standby.Release)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}

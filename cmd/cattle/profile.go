@@ -1,0 +1,67 @@
+package main
+
+import (
+	"github.com/urfave/cli/v2"
+
+	"cattle/droplets/release"
+	"cattle/droplets/release/probe"
+	"cattle/profiles"
+	"cattle/secrets"
+)
+
+func fileFlag() cli.Flag {
+	return &cli.StringFlag{Name: "file", Aliases: []string{"f"}, Value: "cattle.yaml", EnvVars: []string{"CATTLE_FILE"}, Usage: "the profile"}
+}
+
+func jsonFlag() cli.Flag {
+	return &cli.BoolFlag{Name: "json", Usage: "print JSON, one object a line"}
+}
+
+// loadProfile reads the profile and prints its warnings. Faults are the error,
+// warnings among them.
+func loadProfile(std stdio, path string) (*profiles.Profile, error) {
+	p, faults := profiles.Load(path, profiles.Options{SecretNames: secrets.Names})
+	if err := faults.Err(); err != nil {
+		return nil, err
+	}
+	return p, faults.Print(std.err, colours(std))
+}
+
+// printFaults prints diagnostics for the reader or, as NDJSON, for a program.
+func printFaults(std stdio, faults profiles.Diagnostics, asJSON bool) error {
+	if !asJSON {
+		return faults.Print(std.err, colours(std))
+	}
+	for _, f := range faults {
+		line := struct {
+			Type string `json:"message_type"`
+			profiles.Diagnostic
+		}{"diagnostic", f}
+		if err := writeJSON(std.out, line); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// colours tells whether the reader can see them (https://no-color.org).
+func colours(std stdio) bool {
+	return std.errTTY && std.env("NO_COLOR") == "" && std.env("TERM") != "dumb"
+}
+
+// siteOf is what the release protocol has to know of the profile. services are
+// the compose services that have to run; only a release asks for them.
+func siteOf(p *profiles.Profile, services []string) release.Site {
+	h := p.Health
+	return release.Site{
+		App: p.App, Domains: p.Domains, ReservedIP: p.ReservedIP,
+		Region: p.Droplet.Region, Size: p.Droplet.Size, Image: p.Droplet.Image, VPC: p.Droplet.VPC,
+		SSHKeys: p.Droplet.SSHKeys, Monitoring: p.Droplet.Monitoring, IPv6: p.Droplet.IPv6, Tags: p.Droplet.Tags,
+		Services: services,
+		Health: probe.Health{Path: h.Path, Status: h.Status, Body: h.Body, Interval: h.Interval,
+			Timeout: h.Timeout, Successes: h.Successes, Deadline: h.Deadline},
+		BootWithin: p.Release.BootWithin, Keep: p.Release.Keep, StandbyFor: p.Release.StandbyFor,
+		Cutover:   release.Cutover{Failed: p.Release.Cutover.Failed, Gap: p.Release.Cutover.Gap},
+		Untrusted: p.TLS.Staging,
+	}
+}

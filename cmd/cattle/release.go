@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"github.com/urfave/cli/v2"
+
+	"cattle/droplets/release"
+	"cattle/profiles"
+)
+
+func executeFlags() []cli.Flag {
+	return []cli.Flag{fileFlag(), jsonFlag(), &cli.BoolFlag{Name: "dry-run", Usage: "print the plan and do nothing"}}
+}
+
+func keepFailedFlag() cli.Flag {
+	return &cli.BoolFlag{Name: "keep-failed", Usage: "leave a refused droplet running, to look at it"}
+}
+
+func noHandoffFlag() cli.Flag {
+	return &cli.BoolFlag{Name: "no-handoff", Usage: "ask for new certificates; for when the live droplet cannot be reached"}
+}
+
+func releaseCommand(std stdio) *cli.Command {
+	return &cli.Command{
+		Name: "release", Usage: "put a version on a fresh droplet and move the reserved IP to it",
+		ArgsUsage: "VERSION", OnUsageError: usage, Flags: append(executeFlags(), keepFailedFlag(), noHandoffFlag()),
+		Action: func(c *cli.Context) error {
+			if err := wantArgs(c, 1, 1); err != nil {
+				return err
+			}
+			return releaseVersion(c.Context, std, releaseOptions{
+				verb: "release", file: c.String("file"), version: c.Args().First(), pins: noPins,
+				json: c.Bool("json"), dryRun: c.Bool("dry-run"), keepFailed: c.Bool("keep-failed"), noHandoff: c.Bool("no-handoff"),
+			})
+		},
+	}
+}
+
+type releaseOptions struct {
+	verb, file, version                 string
+	json, dryRun, keepFailed, noHandoff bool
+	pins                                pinSource
+}
+
+// releaseVersion is release, rebuild and plan: prepare, plan, print, execute.
+func releaseVersion(ctx context.Context, std stdio, opts releaseOptions) error {
+	if err := validVersion(opts.version); err != nil {
+		return err
+	}
+	p, err := loadProfile(std, opts.file)
+	if err != nil {
+		return err
+	}
+	o, err := operator(std, !opts.dryRun)
+	if err != nil {
+		return err
+	}
+	if o.Login != nil {
+		defer o.Login.Close()
+	}
+	return releaseLoaded(ctx, std, o, p, opts)
+}
+
+func releaseLoaded(ctx context.Context, std stdio, o *release.Operator, p *profiles.Profile, opts releaseOptions) error {
+	id, err := newIdentity()
+	if err != nil {
+		return err
+	}
+	ready, err := prepare(ctx, o, p, opts.version, id, opts.pins)
+	if err != nil {
+		return err
+	}
+	ready.candidate.NoHandoff = opts.noHandoff
+	plan, err := release.PlanRelease(opts.verb, ready.site, ready.world, ready.candidate)
+	if err != nil {
+		return err
+	}
+	o.KeepFailed = opts.keepFailed
+	return carryOut(ctx, std, o, plan, ready.notices, opts.json, opts.dryRun)
+}
+
+// carryOut prints the plan and executes the very same one.
+func carryOut(ctx context.Context, std stdio, o *release.Operator, plan *release.Plan, notices []string, asJSON, dryRun bool) error {
+	if dryRun {
+		return printPlan(std.out, plan, notices, asJSON)
+	}
+	if err := printPlan(planWriter(std, asJSON), plan, notices, asJSON); err != nil {
+		return err
+	}
+	out := newPrinter(std, asJSON)
+	o.Emit = out.event
+	report, err := o.Execute(ctx, plan)
+	out.close()
+	var incomplete *release.Incomplete
+	if err != nil && !errors.As(err, &incomplete) {
+		return err
+	}
+	return errors.Join(printReport(std.out, report, asJSON), err)
+}
+
+// planWriter is where the plan of a run goes: it is progress, not the result.
+func planWriter(std stdio, asJSON bool) io.Writer {
+	if asJSON {
+		return std.out
+	}
+	return std.err
+}

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/urfave/cli/v2"
+
+	"cattle/cloudinit"
+	"cattle/profiles"
+	"cattle/secrets"
+)
+
+func renderCommand(std stdio) *cli.Command {
+	return &cli.Command{
+		Name: "render", Usage: "print the user-data of a release, or lay it out to read or to boot",
+		ArgsUsage: "VERSION", OnUsageError: usage,
+		Description: "Nothing is asked of the cloud or of a registry, so images are not pinned to digests.",
+		Flags: []cli.Flag{fileFlag(),
+			&cli.StringFlag{Name: "format", Value: "user-data", Usage: "user-data, files (a folder to read) or iso (a NoCloud seed image)"},
+			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "the file or folder to write; user-data goes to standard output without it"},
+			&cli.StringFlag{Name: "identity", Usage: "a `FILE` that keeps the attempt's id and keys (made if it is not there): the same input then renders to the same bytes"}},
+		Action: func(c *cli.Context) error {
+			if err := wantArgs(c, 1, 1); err != nil {
+				return err
+			}
+			return render(c.Context, std, renderOptions{c.String("file"), c.Args().First(), c.String("format"), c.String("output"), c.String("identity")})
+		},
+	}
+}
+
+type renderOptions struct{ file, version, format, output, identity string }
+
+func render(ctx context.Context, std stdio, opts renderOptions) error {
+	if err := opts.check(); err != nil {
+		return err
+	}
+	p, err := loadProfile(std, opts.file)
+	if err != nil {
+		return err
+	}
+	id, err := newIdentity()
+	if opts.identity != "" {
+		id, err = loadIdentity(opts.identity)
+	}
+	if err != nil {
+		return err
+	}
+	sealed, err := seal(p, id)
+	if err != nil {
+		return err
+	}
+	u, err := renderUserData(ctx, p, opts.version, id, sealed, nil)
+	if err != nil {
+		return err
+	}
+	if opts.identity != "" {
+		if err := id.save(opts.identity); err != nil {
+			return err
+		}
+	} else if sealed != nil {
+		fmt.Fprintln(std.err, "cattle: the key to these secrets is not kept: to boot this, render with --identity FILE")
+	}
+	return opts.write(std, u)
+}
+
+func (opts renderOptions) check() error {
+	if err := validVersion(opts.version); err != nil {
+		return err
+	}
+	switch opts.format {
+	case "user-data":
+		return nil
+	case "files", "iso":
+		if opts.output == "" {
+			return &usageError{"--format " + opts.format + " needs a place to write to", "cattle render --format " + opts.format + " -o seed " + opts.version}
+		}
+		return nil
+	}
+	return &usageError{"there is no format " + opts.format, "cattle render --format user-data|files|iso VERSION"}
+}
+
+func (opts renderOptions) write(std stdio, u *cloudinit.UserData) error {
+	switch {
+	case opts.format == "files":
+		return u.WriteTree(opts.output)
+	case opts.output == "":
+		_, err := std.out.Write(u.Bytes())
+		return err
+	}
+	f, err := os.OpenFile(opts.output, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	if opts.format == "iso" {
+		return errors.Join(u.WriteISO(f), f.Close())
+	}
+	return errors.Join(write(f, u.Bytes()), f.Close())
+}
+
+// unopened are the secrets as the operators' file has them: the size of
+// user-data can be told without any key.
+func unopened(p *profiles.Profile) (*cloudinit.Sealed, error) {
+	if p.Secrets.File == "" {
+		return nil, nil
+	}
+	f, err := secrets.Read(p.Secrets.File)
+	if err != nil {
+		return nil, err
+	}
+	return &cloudinit.Sealed{Bytes: f.Bytes(), Format: string(f.Format), Names: f.Names}, nil
+}
+
+func validVersion(v string) error {
+	if err := profiles.ValidRelease(v); err != nil {
+		return &usageError{err.Error(), "a version such as v1.2.0, 2026-11-21 or release/1.2+build5"}
+	}
+	return nil
+}

@@ -1,0 +1,46 @@
+package main
+
+import (
+	"context"
+
+	"github.com/urfave/cli/v2"
+
+	"cattle/droplets/release"
+)
+
+func rollbackCommand(std stdio) *cli.Command {
+	return &cli.Command{
+		Name: "rollback", Usage: "check the standby and move the reserved IP back to it",
+		ArgsUsage: "[VERSION]", OnUsageError: usage, Flags: executeFlags(),
+		Action: func(c *cli.Context) error {
+			if err := wantArgs(c, 0, 1); err != nil {
+				return err
+			}
+			return rollback(c.Context, std, c.String("file"), c.Args().First(), c.Bool("json"), c.Bool("dry-run"))
+		},
+	}
+}
+
+func rollback(ctx context.Context, std stdio, file, version string, asJSON, dryRun bool) error {
+	p, err := loadProfile(std, file)
+	if err != nil {
+		return err
+	}
+	o, err := operator(std, !dryRun)
+	if err != nil {
+		return err
+	}
+	if o.Login != nil {
+		defer o.Login.Close()
+	}
+	site := siteOf(p, nil)
+	w, err := o.Survey(ctx, site)
+	if err != nil {
+		return err
+	}
+	plan, err := release.PlanRollback(site, w, version)
+	if err != nil {
+		return err
+	}
+	return carryOut(ctx, std, o, plan, nil, asJSON, dryRun)
+}

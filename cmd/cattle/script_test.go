@@ -1,0 +1,151 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"cattle/droplets/sandbox"
+	"cattle/secrets"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"cattle": main})
+}
+
+// boxKey is where a script's environment keeps its sandbox.
+type boxKey struct{}
+
+// TestScripts runs every verb as a user types it, each script with a sandbox
+// of its own on loopback.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata",
+		Setup: func(e *testscript.Env) error {
+			box, err := startSandbox(context.Background(), sandboxOptions{dir: filepath.Join(e.WorkDir, "box"),
+				listen: "127.0.0.1:0", socks: "127.0.0.1:0", latency: "none"})
+			if err != nil {
+				return err
+			}
+			e.Defer(func() { box.close() })
+			e.Values[boxKey{}] = box
+			return dressScript(e, box)
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits":  exits,
+			"break":  breakRelease,
+			"fault":  fault,
+			"calls":  calls,
+			"domain": domain,
+			"seal":   sealPairs,
+			"noise":  noise,
+		},
+	})
+}
+
+// dressScript points the script at its sandbox and gives it an age key.
+func dressScript(e *testscript.Env, box *runningSandbox) error {
+	key, err := secrets.NewIdentity()
+	if err != nil {
+		return err
+	}
+	keyFile := filepath.Join(e.WorkDir, "age.key")
+	for name, value := range box.env {
+		e.Setenv(name, value)
+	}
+	e.Setenv("SOPS_AGE_KEY_FILE", keyFile)
+	e.Setenv("RECIPIENT", key.Recipient)
+	e.Setenv("NO_PROXY", "127.0.0.1")
+	e.Setenv("HOME", e.WorkDir)
+	return os.WriteFile(keyFile, []byte(key.Key.Reveal()+"\n"), 0o600)
+}
+
+func boxOf(ts *testscript.TestScript) *runningSandbox { return ts.Value(boxKey{}).(*runningSandbox) }
+
+// exits STATUS COMMAND…: the command ends with exactly that exit status.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits STATUS COMMAND…")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	got := 0
+	var status *exec.ExitError
+	if errors.As(err, &status) {
+		got = status.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if got != want {
+		ts.Fatalf("exit status %d, want %d", got, want)
+	}
+}
+
+// break VERSION=KIND: the release misbehaves from now on.
+func breakRelease(ts *testscript.TestScript, neg bool, args []string) {
+	version, behaviour, err := sandbox.ParseBehaviour(args[0])
+	ts.Check(err)
+	boxOf(ts).cloud.Break(version, behaviour)
+}
+
+// fault METHOD PATH STATUS [MESSAGE]: that route answers so, every time; without
+// arguments all is well again.
+func fault(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) == 0 {
+		boxOf(ts).cloud.ClearFaults()
+		return
+	}
+	status, err := strconv.Atoi(args[2])
+	ts.Check(err)
+	boxOf(ts).cloud.Fault(sandbox.Fault{Method: args[0], Path: args[1], Count: -1, Status: status,
+		Answer: `{"id":"x","message":"` + strings.Join(args[3:], " ") + `"}`})
+}
+
+// calls MOST: the API was called at most so often since the last `calls`.
+func calls(ts *testscript.TestScript, neg bool, args []string) {
+	most, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	cloud := boxOf(ts).cloud
+	if n := len(cloud.Requests()); n > most {
+		ts.Fatalf("%d API calls, at most %d are allowed", n, most)
+	}
+	cloud.ResetRequests()
+}
+
+// domain NAME: its A record points at the account's reserved IP.
+func domain(ts *testscript.TestScript, neg bool, args []string) {
+	box := boxOf(ts)
+	ip := box.cloud.Snapshot().ReservedIPs[0].IP
+	ts.Check(box.post(context.Background(), "/v2/domains", map[string]string{"name": args[0], "ip_address": ip}))
+}
+
+// seal FILE NAME=VALUE…: a SOPS file for the script's age key.
+func sealPairs(ts *testscript.TestScript, neg bool, args []string) {
+	var pairs []secrets.Pair
+	for _, a := range args[1:] {
+		name, value, _ := strings.Cut(a, "=")
+		pairs = append(pairs, secrets.Pair{Name: name, Value: secrets.NewString(value)})
+	}
+	format := map[string]secrets.Format{".env": secrets.Dotenv, ".yaml": secrets.YAML, ".json": secrets.JSON}[filepath.Ext(args[0])]
+	raw, err := secrets.Encrypt(format, pairs, ts.Getenv("RECIPIENT"))
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), raw, 0o600))
+}
+
+// noise FILE BYTES: a file that no compression makes smaller.
+func noise(ts *testscript.TestScript, neg bool, args []string) {
+	n, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	b := make([]byte, n)
+	rand.Read(b)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), b, 0o600))
+}

@@ -1,0 +1,75 @@
+package droplets
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/crypto/ssh"
+	"golang.org/x/crypto/ssh/agent"
+)
+
+// ErrNoSSHKey means that the operator has no private key to log in with.
+var ErrNoSSHKey = errors.New("no SSH key: neither an agent with a key nor a key file")
+
+// Login is how the operator proves who he is. Close it when done.
+type Login struct {
+	signers []ssh.Signer
+	conn    io.Closer
+}
+
+// Close ends the connection to the SSH agent, if there is one.
+func (l *Login) Close() error {
+	if l.conn == nil {
+		return nil
+	}
+	return l.conn.Close()
+}
+
+// defaultKeys are the names that ssh itself tries, best first.
+var defaultKeys = []string{"id_ed25519", "id_ecdsa", "id_rsa"}
+
+// NewLogin collects the operator's keys: the file keyFile when one is named;
+// else those of the agent at agentSocket and the usual ones in home/.ssh.
+// Files with a passphrase are left to the agent.
+func NewLogin(keyFile, agentSocket, home string) (*Login, error) {
+	if keyFile != "" {
+		signer, err := readKey(keyFile)
+		if err != nil {
+			return nil, err
+		}
+		return &Login{signers: []ssh.Signer{signer}}, nil
+	}
+	l := &Login{}
+	if agentSocket != "" {
+		if conn, err := net.Dial("unix", agentSocket); err == nil {
+			l.conn = conn
+			l.signers, _ = agent.NewClient(conn).Signers()
+		}
+	}
+	for _, name := range defaultKeys {
+		if signer, err := readKey(filepath.Join(home, ".ssh", name)); err == nil {
+			l.signers = append(l.signers, signer)
+		}
+	}
+	if len(l.signers) == 0 {
+		l.Close()
+		return nil, ErrNoSSHKey
+	}
+	return l, nil
+}
+
+func readKey(path string) (ssh.Signer, error) {
+	pem, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	signer, err := ssh.ParsePrivateKey(pem)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return signer, nil
+}
