@@ -9,10 +9,11 @@ type Download struct {
 // DefaultSOPS is the sops binary that droplets decrypt with, for linux/amd64.
 // The distributions have none.
 //
-// NOTE: the hash is what two unrelated public repositories pin for this URL. It
-// has not been held against the project's own sops-v3.13.3.checksums.txt, nor
-// against the file. Were it wrong, step `sops` would fail: a droplet refuses a
-// binary that differs. To move to another version, change both fields together.
+// NOTE: the hash is the one that ten unrelated public repositories pin for
+// this file, two of them from the project's sops-v3.13.3.checksums.txt. It has
+// not been held against that file, nor against the binary. Were it wrong, step
+// `sops` would fail: a droplet refuses a binary that differs. To move to another
+// version, change both fields together.
 func DefaultSOPS() Download {
 	return Download{
 		URL:    "https://github.com/getsops/sops/releases/download/v3.13.3/sops-v3.13.3.linux.amd64",
