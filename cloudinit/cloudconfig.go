@@ -42,21 +42,23 @@ func cloudConfig(in Input, files []File) ([]byte, []Part) {
 	fmt.Fprintf(&b, "ssh_keys:\n  ed25519_private: %s  ed25519_public: %s\nwrite_files:\n",
 		block(in.HostKey.Private, "    "), quote(strings.TrimSpace(in.HostKey.Public)))
 	parts := []Part{{Name: "cloud-config", Size: b.Len()}}
+	// One for all files: its tables are most of what rendering would allocate.
+	zip, _ := gzip.NewWriterLevel(nil, gzip.BestCompression) // the level is valid
 	for _, f := range files {
 		before := b.Len()
-		writeFile(&b, f)
+		writeFile(&b, f, zip)
 		parts = append(parts, Part{Name: f.Path, Size: b.Len() - before})
 	}
 	return b.Bytes(), parts
 }
 
-func writeFile(b *bytes.Buffer, f File) {
+func writeFile(b *bytes.Buffer, f File, zip *gzip.Writer) {
 	fmt.Fprintf(b, "- path: %s\n", quote(f.Path))
 	if f.Mode != 0o644 { // cloud-init's own default
 		fmt.Fprintf(b, "  permissions: \"0%o\"\n", f.Mode)
 	}
 	plain := block(string(f.Content), "    ")
-	packed := base64.StdEncoding.EncodeToString(pack(f.Content))
+	packed := base64.StdEncoding.EncodeToString(pack(f.Content, zip))
 	if utf8.Valid(f.Content) && len(plain) <= len(packed)+len("  encoding: gz+b64\n") {
 		fmt.Fprintf(b, "  content: %s", plain)
 		return
@@ -66,11 +68,11 @@ func writeFile(b *bytes.Buffer, f File) {
 
 // pack has no time and no name in its header, so that it depends on the
 // content alone.
-func pack(content []byte) []byte {
+func pack(content []byte, zip *gzip.Writer) []byte {
 	var b bytes.Buffer
-	w, _ := gzip.NewWriterLevel(&b, gzip.BestCompression) // the level is valid
-	w.Write(content)                                      // a buffer takes all
-	w.Close()
+	zip.Reset(&b)
+	zip.Write(content) // a buffer takes all
+	zip.Close()
 	return b.Bytes()
 }
 
