@@ -112,10 +112,10 @@ func checkPort(name string, s types.ServiceConfig, p types.ServicePortConfig, at
 		r.errorf(at, "remove the port and write routes: [{to: \""+name+":"+portText(p)+"\"}]",
 			"service %s publishes port %s, which the droplet uses itself", quote(name), p.Published)
 	case p.Published == "" && isPublic(p.HostIP):
-		r.warnf(at, "expose: [\""+portText(p)+"\"]", "service %s publishes port %s on 0.0.0.0, past the droplet's firewall", quote(name), portText(p))
+		r.warnf(at, "expose: [\""+portText(p)+"\"]", "service %s publishes port %s to the world; the droplet's firewall keeps it closed", quote(name), portText(p))
 	case isPublic(p.HostIP):
 		r.warnf(at, "127.0.0.1:"+p.Published+":"+portText(p)+protocolSuffix(p),
-			"service %s publishes port %s on 0.0.0.0, past the droplet's firewall", quote(name), p.Published)
+			"service %s publishes port %s to the world; the droplet's firewall keeps it closed", quote(name), p.Published)
 	}
 	if p.Published != "" && s.GetScale() > 1 && !strings.Contains(p.Published, "-") {
 		r.errorf(at, "remove the port: a route publishes one for each replica",

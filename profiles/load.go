@@ -111,10 +111,19 @@ func (c *checker) learnSecrets(opts Options) {
 	}
 	names, err := opts.SecretNames(file)
 	if err != nil {
-		c.wrong("secrets.file", "", "secrets file %s: %s", quote(file), err)
+		c.wrong("secrets.file", hintOf(err), "secrets file %s", err)
 		return
 	}
 	c.p.vault = &vault{names: slices.Sorted(slices.Values(names))}
+}
+
+// hintOf is what an error of another room advises to type.
+func hintOf(err error) string {
+	var h interface{ Advice() string }
+	if errors.As(err, &h) {
+		return h.Advice()
+	}
+	return ""
 }
 
 // fill sets the defaults that a starter cannot: those of lists' items, and

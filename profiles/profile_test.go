@@ -39,11 +39,16 @@ func TestLoadMissing(t *testing.T) {
 
 func TestSecretNamesFail(t *testing.T) {
 	splitArchive("-- cattle.yaml --\n" + shortestProfile + "secrets: {file: s.env}\nenv: {A: '${B}'}\n-- s.env --\n").unpack(t)
-	_, faults := Load("cattle.yaml", Options{SecretNames: func(string) ([]string, error) { return nil, errors.New("not a SOPS file") }})
-	if len(faults) != 1 || faults[0].String() != `cattle.yaml:5:17: error: secrets file "s.env": not a SOPS file` {
+	_, faults := Load("cattle.yaml", Options{SecretNames: func(string) ([]string, error) { return nil, advised{errors.New("s.env: not encrypted")} }})
+	if len(faults) != 1 || faults[0].String() != `cattle.yaml:5:17: error: secrets file s.env: not encrypted` || faults[0].Hint != "encrypt it" {
 		t.Errorf("got %v", faults)
 	}
 }
+
+// advised is an error of another room that knows what to type.
+type advised struct{ error }
+
+func (advised) Advice() string { return "encrypt it" }
 
 func TestSecretNamesUnchecked(t *testing.T) {
 	splitArchive("-- cattle.yaml --\n" + shortestProfile + "secrets: {file: s.env}\nenv: {A: '${B}'}\n-- s.env --\n").unpack(t)

@@ -50,6 +50,9 @@ type InputError struct {
 
 func (e *InputError) Error() string { return e.Path + ": " + e.Msg }
 
+// Advice is the hint, for rooms that cannot know this type.
+func (e *InputError) Advice() string { return e.Hint }
+
 // nameRE is what a POSIX shell and Docker Compose take for a variable's name.
 var nameRE = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 

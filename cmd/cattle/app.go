@@ -37,7 +37,7 @@ func interruptible(std stdio) (context.Context, func()) {
 		if _, ok := <-signals; !ok {
 			return
 		}
-		fmt.Fprintln(std.err, "cattle: interrupted: undoing; interrupt again to leave at once")
+		fmt.Fprintln(std.err, "cattle: interrupted: ending in order; interrupt again to leave at once")
 		cancel(errInterrupted)
 		if _, ok := <-signals; ok {
 			fmt.Fprintln(std.err, "cattle: hint: cattle gc cleans up what is left, cattle status shows it")
@@ -146,9 +146,10 @@ func usage(c *cli.Context, err error, _ bool) error {
 // for one by the flag parser; it gets a hint of its own.
 func wantArgs(c *cli.Context, least, most int) error {
 	args := c.Args().Slice()
-	for _, a := range args {
-		if len(a) > 1 && a[0] == '-' {
-			return &usageError{fmt.Sprintf("the flag %s comes before the version", a), c.Command.HelpName + " " + a + " " + args[0]}
+	for i, a := range args {
+		if i > 0 && len(a) > 1 && a[0] == '-' {
+			return &usageError{fmt.Sprintf("the flag %s comes before %s", a, args[0]),
+				c.Command.HelpName + " " + strings.Join(args[i:], " ") + " " + strings.Join(args[:i], " ")}
 		}
 	}
 	switch {

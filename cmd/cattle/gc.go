@@ -46,14 +46,14 @@ func gc(ctx context.Context, std stdio, file string, opts gcOptions) error {
 		return err
 	}
 	g := release.PlanGC(site, w, opts.GCOptions)
-	printGarbage(std, g, opts)
-	if opts.dryRun {
-		return nil
-	}
-	if opts.Standbys && len(g.Items) > 0 {
+	if opts.Standbys && len(g.Items) > 0 && !opts.dryRun {
 		if err := confirmed(std, opts.yes, "yes", "this ends every standby"); err != nil {
 			return err
 		}
+	}
+	printGarbage(std, g, opts)
+	if opts.dryRun {
+		return nil
 	}
 	if err := o.Collect(ctx, g); err != nil {
 		return err

@@ -9,16 +9,29 @@ import (
 )
 
 type planJSON struct {
-	Type    string           `json:"message_type"`
-	Verb    string           `json:"verb"`
-	App     string           `json:"app"`
-	Release string           `json:"release"`
-	IP      string           `json:"reserved_ip,omitempty"`
-	Steps   []stepJSON       `json:"steps"`
-	Changes []release.Change `json:"changes"`
-	Cost    release.Cost     `json:"cost"`
-	Quota   *quotaJSON       `json:"quota,omitempty"`
-	Notices []string         `json:"notices,omitempty"`
+	Type    string       `json:"message_type"`
+	Verb    string       `json:"verb"`
+	App     string       `json:"app"`
+	Release string       `json:"release"`
+	IP      string       `json:"reserved_ip,omitempty"`
+	Steps   []stepJSON   `json:"steps"`
+	Changes []changeJSON `json:"changes"`
+	Cost    costJSON     `json:"cost"`
+	Quota   *quotaJSON   `json:"quota,omitempty"`
+	Notices []string     `json:"notices,omitempty"`
+}
+
+type changeJSON struct {
+	What string `json:"what"`
+	From string `json:"from"`
+	To   string `json:"to"`
+}
+
+// costJSON is in US dollars.
+type costJSON struct {
+	Monthly float64 `json:"monthly_usd"`
+	Before  float64 `json:"monthly_usd_before"`
+	Overlap float64 `json:"overlap_usd_hourly"`
 }
 
 type stepJSON struct {
@@ -56,7 +69,10 @@ func printPlan(w io.Writer, p *release.Plan, notices []string, asJSON bool) erro
 
 func planToJSON(p *release.Plan, notices []string) planJSON {
 	out := planJSON{Type: "plan", Verb: p.Verb, App: p.Site.App, Release: p.Release, IP: p.World.Reserved.IP,
-		Changes: p.Changes, Cost: p.Cost, Notices: notices}
+		Cost: costJSON(p.Cost), Notices: notices}
+	for _, c := range p.Changes {
+		out.Changes = append(out.Changes, changeJSON(c))
+	}
 	for _, s := range p.Steps {
 		out.Steps = append(out.Steps, stepJSON{s.Name, s.Title})
 	}

@@ -128,6 +128,7 @@ func (s *runningSandbox) listen(opts sandboxOptions) error {
 		"DIGITALOCEAN_ACCESS_TOKEN": sandboxToken,
 		"ALL_PROXY":                 "socks5h://" + s.socks,
 		"SSL_CERT_FILE":             s.cloud.CAFile(),
+		"NO_PROXY":                  "127.0.0.1,localhost", // the API itself is not behind the proxy
 		"CATTLE_SSH_KEY":            filepath.Join(s.dir, "id_ed25519"),
 	}
 	go func() { s.errs <- s.api.Serve(api) }()

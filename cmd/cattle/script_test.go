@@ -63,7 +63,6 @@ func dressScript(e *testscript.Env, box *runningSandbox) error {
 	}
 	e.Setenv("SOPS_AGE_KEY_FILE", keyFile)
 	e.Setenv("RECIPIENT", key.Recipient)
-	e.Setenv("NO_PROXY", "127.0.0.1")
 	e.Setenv("HOME", e.WorkDir)
 	return os.WriteFile(keyFile, []byte(key.Key.Reveal()+"\n"), 0o600)
 }
