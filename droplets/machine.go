@@ -158,16 +158,17 @@ func (m *Machine) Certify(ctx context.Context) error {
 	return m.stream(ctx, "certify", nil, nil)
 }
 
-// stream runs one verb. When ctx ends the session is closed, which ends the
-// verb on the droplet too.
+// stream runs one verb. When ctx ends the whole connection is closed, which
+// ends the verb on the droplet too: to open or close a session alone waits for
+// the other side, which may have stopped answering.
 func (m *Machine) stream(ctx context.Context, verb string, in io.Reader, read func(io.Reader) error) error {
+	stop := context.AfterFunc(ctx, func() { m.client.Close() })
+	defer stop()
 	session, err := m.client.NewSession()
 	if err != nil {
-		return fmt.Errorf("ask the droplet for %s: %w", verb, err)
+		return fmt.Errorf("ask the droplet for %s: %w", verb, orCause(ctx, err))
 	}
 	defer session.Close()
-	stop := context.AfterFunc(ctx, func() { session.Close() })
-	defer stop()
 
 	stderr := &tail{max: maxStderr}
 	session.Stdin, session.Stderr = in, stderr
@@ -176,7 +177,7 @@ func (m *Machine) stream(ctx context.Context, verb string, in io.Reader, read fu
 		return err
 	}
 	if err := session.Start(verbScript + " " + verb); err != nil {
-		return fmt.Errorf("ask the droplet for %s: %w", verb, err)
+		return fmt.Errorf("ask the droplet for %s: %w", verb, orCause(ctx, err))
 	}
 	var readErr error
 	if read != nil {
@@ -203,6 +204,14 @@ func (m *Machine) stream(ctx context.Context, verb string, in io.Reader, read fu
 		return fmt.Errorf("the droplet's %s: %w", verb, err)
 	}
 	return nil
+}
+
+// orCause is why ctx ended where that is the reason for err.
+func orCause(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
 }
 
 func readAtMost(r io.Reader, n int64) ([]byte, error) {

@@ -1,11 +1,14 @@
 package droplets
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
+	"os"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -16,9 +19,15 @@ import (
 )
 
 // DialerFromEnvironment connects as the usual variables say: through the
-// SOCKS5 proxy of ALL_PROXY but for the hosts of NO_PROXY, directly without one.
-func DialerFromEnvironment() Dialer {
-	return proxied{proxy.FromEnvironmentUsing(&net.Dialer{Timeout: connectTimeout})}
+// SOCKS5 proxy of ALL_PROXY but for the hosts of NO_PROXY, directly without
+// one. A proxy that it cannot use is an error: passing it by would send traffic
+// where it was not meant to go.
+func DialerFromEnvironment() (Dialer, error) {
+	all := cmp.Or(os.Getenv("ALL_PROXY"), os.Getenv("all_proxy"))
+	if u, err := url.Parse(all); all != "" && (err != nil || u.Host == "" || u.Scheme != "socks5" && u.Scheme != "socks5h") {
+		return nil, fmt.Errorf("%q is no SOCKS5 proxy", all)
+	}
+	return proxied{proxy.FromEnvironmentUsing(&net.Dialer{Timeout: connectTimeout})}, nil
 }
 
 type proxied struct{ proxy.Dialer }

@@ -14,7 +14,7 @@ import (
 //	cattle:app:blog                                        whose it is
 //	cattle:release:v1_2e2_2e0:<attempt>:<lease>:<digest>:<host key>
 //	cattle:served                                          was live and confirmed
-//	cattle:expires:1795000000                              a standby's end, unix time
+//	cattle:expires:1795000000:<droplet id>                 a standby's end, unix time
 //
 // What a droplet is born with is one tag, because a tag outlives its droplets
 // and has to be deleted by a call of its own.
@@ -40,8 +40,11 @@ func (d Droplet) App() string {
 	return ""
 }
 
-// ExpiresTag says when a standby may be destroyed.
-func ExpiresTag(at time.Time) string { return expiresPrefix + strconv.FormatInt(at.Unix(), 10) }
+// ExpiresTag says when the standby of that id may be destroyed. The id makes
+// the tag this droplet's alone: a tag is deleted from all that carry it.
+func ExpiresTag(at time.Time, id int) string {
+	return fmt.Sprintf("%s%d:%d", expiresPrefix, at.Unix(), id)
+}
 
 // Birth is what a droplet is born with and never changes.
 type Birth struct {
@@ -103,18 +106,20 @@ func (d Droplet) OwnTags() []string {
 	return out
 }
 
-// Expires is when the standby may be destroyed; false when nothing says so.
-func (d Droplet) Expires() (time.Time, bool) {
+// Expires is when the standby may be destroyed; false when nothing says so. Of
+// several ends the last one counts: it was live again in between.
+func (d Droplet) Expires() (at time.Time, found bool) {
 	for _, t := range d.Tags {
 		rest, ok := strings.CutPrefix(t, expiresPrefix)
 		if !ok {
 			continue
 		}
-		if sec, err := strconv.ParseInt(rest, 10, 64); err == nil {
-			return time.Unix(sec, 0), true
+		unix, _, _ := strings.Cut(rest, ":")
+		if sec, err := strconv.ParseInt(unix, 10, 64); err == nil && time.Unix(sec, 0).After(at) {
+			at, found = time.Unix(sec, 0), true
 		}
 	}
-	return time.Time{}, false
+	return at, found
 }
 
 // Name is the droplet's name: people read it in the console, machines read

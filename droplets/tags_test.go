@@ -94,3 +94,18 @@ func TestAddressIsNeverTheReservedOne(t *testing.T) {
 		t.Errorf("got %s", got)
 	}
 }
+
+// TestExpires: the last end counts, and an end is one droplet's alone.
+func TestExpires(t *testing.T) {
+	early, late := time.Unix(1795000000, 0), time.Unix(1795003600, 0)
+	d := droplets.Droplet{ID: 7, Tags: []string{droplets.ExpiresTag(late, 7), droplets.ExpiresTag(early, 7), "cattle:expires:never"}}
+	if at, ok := d.Expires(); !ok || !at.Equal(late) {
+		t.Errorf("expires %s, %v", at, ok)
+	}
+	if _, ok := (droplets.Droplet{Tags: []string{"cattle:expires:never"}}).Expires(); ok {
+		t.Error("a tag without a time is an end")
+	}
+	if droplets.ExpiresTag(late, 7) == droplets.ExpiresTag(late, 8) {
+		t.Error("two droplets share a tag, which ends for both")
+	}
+}

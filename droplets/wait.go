@@ -25,20 +25,27 @@ func (e *WaitError) Unwrap() error { return e.Last }
 
 // Wait looks until look says that it is done or fails for good. A look's
 // error with done=false is remembered and looked over. pause gives the time to
-// the next look from the time that has passed. Ends with *WaitError after within.
+// the next look from the time that has passed. Ends with *WaitError after
+// within, also when a look itself does not come to an end: its context does.
 func Wait(ctx context.Context, what string, within time.Duration, pause func(passed time.Duration) time.Duration, look func(context.Context) (done bool, err error)) error {
 	start := time.Now()
+	bounded, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	var last error
 	for {
-		done, err := look(ctx)
+		done, err := look(bounded)
 		if done {
 			return err
 		}
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
+		if bounded.Err() == nil || last == nil {
+			last = err
+		}
 		passed := time.Since(start)
 		if passed >= within {
-			return &WaitError{For: what, Took: passed, Last: err}
+			return &WaitError{For: what, Took: passed, Last: last}
 		}
 		if serr := sleep(ctx, min(pause(passed), within-passed)); serr != nil {
 			return serr

@@ -67,3 +67,26 @@ func TestAround(t *testing.T) {
 		})
 	}
 }
+
+// TestWaitEndsALook: a look that never comes to an end is one that waits too long.
+func TestWaitEndsALook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		looks := 0
+		look := func(ctx context.Context) (bool, error) {
+			if looks++; looks == 1 {
+				return false, errors.New("still off")
+			}
+			<-ctx.Done()
+			return false, ctx.Err()
+		}
+		start := time.Now()
+		err := droplets.Wait(t.Context(), "droplet 7 to wake", time.Minute, droplets.Every(7*time.Second), look)
+		var late *droplets.WaitError
+		if !errors.As(err, &late) || !strings.Contains(err.Error(), "still off") {
+			t.Errorf("got %v", err)
+		}
+		if took := time.Since(start); took != time.Minute {
+			t.Errorf("took %s", took)
+		}
+	})
+}

@@ -31,8 +31,8 @@ func (e *bootError) Error() string { return "boot step " + e.step + " failed" }
 // boot logs in as soon as the droplet lets it, delivers the key and follows
 // the journal to the boot's end.
 func (r *run) boot(ctx context.Context) error {
-	deadline := fmt.Errorf("the boot was not over within %s", brief(r.site.BootWithin))
-	ctx, cancel := context.WithTimeoutCause(ctx, r.site.BootWithin, deadline)
+	late := fmt.Errorf("the boot was not over within %s", brief(r.site.BootWithin))
+	ctx, cancel := context.WithDeadlineCause(ctx, r.began.Add(r.site.BootWithin), late)
 	defer cancel()
 	seen := map[string]droplets.StepState{}
 	for {
@@ -140,9 +140,17 @@ func (r *run) tellBoot(e droplets.JournalEntry, seen map[string]droplets.StepSta
 // reach logs in to the standby that a rollback goes back to.
 func (r *run) reach(ctx context.Context) error {
 	t := r.plan.target
-	r.droplet, r.birth = t.Droplet, t.Birth
-	if t.Status != "active" {
-		return fmt.Errorf("the standby %s is %s: power it on with doctl compute droplet-action power-on %d", t.Name, t.Status, t.ID)
+	now, err := r.unlocked(ctx, *t)
+	if err != nil {
+		return err
 	}
-	return r.login(ctx, reachWithin)
+	r.droplet, r.birth = now, t.Birth
+	switch now.Status {
+	case "":
+		return fmt.Errorf("the standby %s is gone: somebody destroyed it", t.Name)
+	case "active":
+		return r.login(ctx, reachWithin)
+	default:
+		return fmt.Errorf("the standby %s is %s: power it on with doctl compute droplet-action power-on %d", t.Name, now.Status, t.ID)
+	}
 }

@@ -40,14 +40,13 @@ func (r *run) confirm(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, confirmWithin,
 		fmt.Errorf("%s did not answer as attempt %s, %d times in a row, within %s", r.ip, r.birth.Attempt, confirmations, brief(confirmWithin)))
 	defer cancel()
-	d := r.door(r.ip, r.status.Certificate != nil)
 	if r.probe == nil {
 		r.probe = r.startProbe(ctx)
 	}
 	if err := r.probe.Sees(ctx, r.birth.Attempt, confirmations); err != nil {
 		return err
 	}
-	if err := d.Healthy(ctx, d.Client(), r.site.Health); err != nil {
+	if err := r.publicHealth(ctx); err != nil {
 		return fmt.Errorf("through the reserved IP: %w", err)
 	}
 	r.probe.Stop()
@@ -62,6 +61,20 @@ func (r *run) confirm(ctx context.Context) error {
 	}
 	r.undo = nil
 	return nil
+}
+
+// publicHealth makes the health check through the reserved IP. A droplet
+// without a certificate may obtain one in this very moment, because it is live
+// now: it redirects from then on, and is asked over HTTPS.
+func (r *run) publicHealth(ctx context.Context) error {
+	secure := r.status.Certificate != nil
+	d := r.door(r.ip, secure)
+	err := d.Healthy(ctx, d.Client(), r.site.Health)
+	if err == nil || secure || r.look(ctx) != nil || r.status.Certificate == nil {
+		return err
+	}
+	d = r.door(r.ip, true)
+	return d.Healthy(ctx, d.Client(), r.site.Health)
 }
 
 func (c Cutover) allows(s probe.Stats) error {

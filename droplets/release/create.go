@@ -2,6 +2,7 @@ package release
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -25,9 +26,10 @@ const (
 // for the droplet's address.
 func (r *run) create(ctx context.Context) error {
 	c := r.plan.candidate
+	r.began = time.Now()
 	r.birth = droplets.Birth{
 		Release: c.Release, Attempt: c.Attempt, Digest: c.Digest, HostKey: c.HostKey,
-		Lease: time.Now().Add(leaseFor(r.site)).Truncate(time.Second),
+		Lease: r.began.Add(leaseFor(r.site)).Truncate(time.Second),
 	}
 	r.pushUndo(undoStep{
 		what: "destroy the candidate", run: r.destroyCandidate,
@@ -82,10 +84,11 @@ func (r *run) lastCreation(ctx context.Context) time.Duration {
 // would make it so: after a failure that leaves the outcome open, the
 // attempt's droplet is looked for before anything is sent again.
 func (r *run) order(ctx context.Context) (droplets.Droplet, error) {
-	d, err := r.Cloud.Create(ctx, r.spec())
+	d, err := r.sendOrder(ctx)
 	if !droplets.Uncertain(err) {
 		return d, err
 	}
+	r.unanswered = true
 	r.notice("the order of the droplet was not answered (%v); looking whether it was carried out", err)
 	for range lookups {
 		if serr := pause(ctx, lookupPause); serr != nil {
@@ -95,7 +98,13 @@ func (r *run) order(ctx context.Context) (droplets.Droplet, error) {
 			return mine[0].Droplet, nil
 		}
 	}
-	return r.Cloud.Create(ctx, r.spec())
+	return r.sendOrder(ctx)
+}
+
+// sendOrder waits for the answer also when it is interrupted: without it
+// nobody knows what there is to undo.
+func (r *run) sendOrder(ctx context.Context) (droplets.Droplet, error) {
+	return r.Cloud.Create(context.WithoutCancel(ctx), r.spec())
 }
 
 func (r *run) spec() droplets.Spec {
@@ -158,7 +167,10 @@ func (r *run) destroyCandidate(ctx context.Context) error {
 		r.keepFailed()
 		return nil
 	}
-	found, err := r.mine(ctx)
+	if r.droplet.ID == 0 && !r.unanswered {
+		return nil // the order was refused
+	}
+	found, err := r.search(ctx)
 	if err != nil && r.droplet.ID == 0 {
 		return err
 	}
@@ -169,6 +181,24 @@ func (r *run) destroyCandidate(ctx context.Context) error {
 	}
 	return r.destroy(ctx, found)
 }
+
+// search finds this attempt's droplets for their end. One that was ordered
+// without an answer may take some seconds to be listed; that it is not listed
+// then is likely, and no proof.
+func (r *run) search(ctx context.Context) ([]Member, error) {
+	for range lookups {
+		found, err := r.mine(ctx)
+		if err != nil || len(found) > 0 || r.droplet.ID != 0 {
+			return found, err
+		}
+		if err := pause(ctx, lookupPause); err != nil {
+			return nil, err
+		}
+	}
+	return nil, errUnanswered
+}
+
+var errUnanswered = errors.New("the order was not answered, and no droplet of it is listed")
 
 func (r *run) keepFailed() {
 	address := r.droplet.Address(r.ip)

@@ -3,9 +3,8 @@ package release
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
-
-	"golang.org/x/sync/errgroup"
 
 	"cattle/droplets"
 )
@@ -29,33 +28,54 @@ func PlanDestroy(w *World, withIP bool) *Doomed {
 }
 
 // Destroy ends the site. Each droplet is read once more and left alone unless
-// it carries the app's tag.
+// it carries the app's tag. The reserved IP goes first, and the app's tag last:
+// they are how another destroy finds what this one did not come to.
 func (o *Operator) Destroy(ctx context.Context, site Site, d *Doomed) error {
-	errs := make([]error, len(d.Droplets))
-	var g errgroup.Group
-	for i, m := range d.Droplets {
-		g.Go(func() error {
-			fresh, err := o.unlocked(ctx, m.ID)
-			if fresh.ID == 0 {
-				fresh.Tags = m.Tags
-			}
-			if err == nil {
-				// No reserved IPs to guard: the user asked for the end of the live droplet too.
-				err = o.end(ctx, site, fresh, nil, 0)
-			}
-			errs[i] = err
-			return nil
-		})
+	if d.WithIP && d.IP != "" {
+		if err := o.giveBack(ctx, d.IP); err != nil {
+			return err
+		}
 	}
-	g.Wait()
+	errs := make([]error, len(d.Droplets))
+	each(d.Droplets, func(i int) {
+		fresh, err := o.unlocked(ctx, d.Droplets[i])
+		if err == nil {
+			// No reserved IPs to guard: the user asked for the end of the live droplet too.
+			err = o.end(ctx, site, fresh, nil, 0)
+		}
+		if err != nil {
+			errs[i] = fmt.Errorf("droplet %d %s: %w", d.Droplets[i].ID, d.Droplets[i].Name, err)
+		}
+	})
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	if err := o.Cloud.DeleteTag(ctx, droplets.AppTag(site.App)); err != nil {
+	if err := o.nothingNew(ctx, site, d); err != nil {
 		return err
 	}
-	if d.WithIP && d.IP != "" {
-		return o.Cloud.ReleaseIP(ctx, d.IP)
+	return o.Cloud.DeleteTag(ctx, droplets.AppTag(site.App))
+}
+
+// giveBack ends a reserved IP, once nothing is under way with it.
+func (o *Operator) giveBack(ctx context.Context, ip string) error {
+	what := fmt.Sprintf("what is under way with %s to end", ip)
+	return droplets.Wait(ctx, what, switchWithin, droplets.Every(pendingPause), func(ctx context.Context) (bool, error) {
+		err := o.Cloud.ReleaseIP(ctx, ip)
+		return !droplets.Busy(err), err
+	})
+}
+
+// nothingNew looks for a droplet of the app that was ordered after the list of
+// what to destroy was made. Without the app's tag nobody would find it again.
+func (o *Operator) nothingNew(ctx context.Context, site Site, d *Doomed) error {
+	now, err := o.Cloud.Droplets(ctx, droplets.AppTag(site.App))
+	if err != nil {
+		return err
+	}
+	for _, m := range now {
+		if len(ofID(d.Droplets, m.ID)) == 0 {
+			return fmt.Errorf("droplet %d %s was ordered meanwhile, by a release that is under way: run cattle destroy once more", m.ID, m.Name)
+		}
 	}
 	return nil
 }

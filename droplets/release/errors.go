@@ -55,15 +55,15 @@ func (e *Incomplete) Error() string {
 	return "released, but left over: " + strings.Join(parts, "; ")
 }
 
-// Broken means that the undoing itself failed: what serves now is not known
-// for sure.
+// Broken means that the undoing itself failed, or that the reserved IP is not
+// where it was, nor at another release: what serves now is not known for sure.
 type Broken struct {
-	Err  error // why it was undone
-	Undo error // why that failed
+	Err  error // why it was undone: *Refused, whose Leftovers name what may still run
+	Undo error // what is wrong since
 }
 
 func (e *Broken) Error() string {
-	return fmt.Sprintf("%v; and the undoing failed: %v", e.Err, e.Undo)
+	return fmt.Sprintf("%v; and %v", e.Err, e.Undo)
 }
 
 func (e *Broken) Unwrap() []error { return []error{e.Err, e.Undo} }

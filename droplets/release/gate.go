@@ -63,7 +63,7 @@ func (r *run) look(ctx context.Context) error {
 		r.status = s
 	case !errors.As(err, &answered) && ctx.Err() == nil:
 		r.machine.Close()
-		if lerr := r.login(ctx, dialPause); lerr != nil {
+		if lerr := r.login(ctx, reachWithin); lerr != nil {
 			return lerr
 		}
 	}

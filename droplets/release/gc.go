@@ -13,9 +13,12 @@ import (
 type Garbage struct {
 	Site  Site
 	Items []GarbageItem
-	// Unmarked is a live droplet whose release died between switch and mark; gc
-	// confirms and marks it, so that it can be a standby.
+	// Unmarked is a live droplet whose release died between switch and mark. It
+	// has to be adopted: until it is, the standbys are all that is known to
+	// serve, and Collect spares them.
 	Unmarked *Member
+
+	world *World
 }
 
 // GarbageItem is one droplet to be destroyed.
@@ -34,7 +37,7 @@ type GCOptions struct {
 // time is up or that are more than the profile keeps. Without a live droplet
 // no standby is garbage: it may be all that is left of the site.
 func PlanGC(site Site, w *World, opts GCOptions) *Garbage {
-	g := &Garbage{Site: site}
+	g := &Garbage{Site: site, world: w}
 	for _, m := range w.Orphans {
 		g.add(m, "left behind by a release that did not end")
 	}
@@ -69,11 +72,28 @@ func PlanGC(site Site, w *World, opts GCOptions) *Garbage {
 
 func (g *Garbage) add(m Member, why string) { g.Items = append(g.Items, GarbageItem{m, why}) }
 
-// Collect destroys the garbage.
+// Adopt finishes a release that died between the switch and its mark: it
+// confirms the live droplet and marks it, so that it can be a standby later.
+// The Verdict says whether it serves; the error, why it could not be marked.
+func (o *Operator) Adopt(ctx context.Context, g *Garbage) (Verdict, error) {
+	v := o.Verify(ctx, g.Site, g.world)
+	if !v.Serving {
+		return v, nil
+	}
+	if err := o.Cloud.TagDroplets(ctx, droplets.ServedTag, g.Unmarked.ID); err != nil {
+		return v, err
+	}
+	g.Unmarked = nil
+	return v, nil
+}
+
+// Collect destroys the garbage, but for standbys while a live droplet is not adopted.
 func (o *Operator) Collect(ctx context.Context, g *Garbage) error {
-	ms := make([]Member, len(g.Items))
-	for i, it := range g.Items {
-		ms[i] = it.Member
+	var ms []Member
+	for _, it := range g.Items {
+		if g.Unmarked == nil || !it.Has(droplets.ServedTag) {
+			ms = append(ms, it.Member)
+		}
 	}
 	return o.destroy(ctx, g.Site, ms, 0)
 }

@@ -6,9 +6,13 @@ import (
 	"time"
 )
 
-// brokenWithin is how long a rollback waits for the droplet that it leaves,
-// which may be the broken one.
-const brokenWithin = 3 * time.Second
+const (
+	// brokenWithin is how long a rollback waits for the droplet that it leaves,
+	// which may be the broken one.
+	brokenWithin = 3 * time.Second
+	// handoffWithin bounds the handoff, with the login: the certificates are a few KiB.
+	handoffWithin = time.Minute
+)
 
 // handoff carries the certificates from the live droplet to the candidate. A
 // fresh droplet that asked for its own each time would be locked out by the
@@ -16,6 +20,8 @@ const brokenWithin = 3 * time.Second
 func (r *run) handoff(ctx context.Context) error { return r.carryCertificates(ctx, reachWithin) }
 
 func (r *run) carryCertificates(ctx context.Context, within time.Duration) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, handoffWithin, fmt.Errorf("the certificates were not carried over within %s", brief(handoffWithin)))
+	defer cancel()
 	live := r.world.Live
 	m, err := r.connect(ctx, live.Droplet, live.Birth.HostKey, within)
 	if err != nil {

@@ -149,19 +149,32 @@ func (b *bench) candidate(version string) *release.Candidate {
 // release surveys, plans and executes, as the command does.
 func (b *bench) release(ctx context.Context, version string) (*release.Report, error) {
 	b.t.Helper()
-	w, err := b.op.SurveyRelease(ctx, b.site)
+	return b.releaseBy(ctx, b.op, version)
+}
+
+func (b *bench) releaseBy(ctx context.Context, o *release.Operator, version string) (*release.Report, error) {
+	b.t.Helper()
+	return b.execute(ctx, o, b.candidate(version))
+}
+
+func (b *bench) execute(ctx context.Context, o *release.Operator, c *release.Candidate) (*release.Report, error) {
+	w, err := o.SurveyRelease(ctx, b.site)
 	if err != nil {
 		return nil, err
 	}
-	p, err := release.PlanRelease("release", b.site, w, b.candidate(version))
+	p, err := release.PlanRelease("release", b.site, w, c)
 	if err != nil {
 		return nil, err
 	}
-	return b.op.Execute(ctx, p)
+	return o.Execute(ctx, p)
 }
 
 func (b *bench) rollback(ctx context.Context, version string) (*release.Report, error) {
-	w, err := b.op.Survey(ctx, b.site)
+	return b.rollbackBy(ctx, b.op, version)
+}
+
+func (b *bench) rollbackBy(ctx context.Context, o *release.Operator, version string) (*release.Report, error) {
+	w, err := o.Survey(ctx, b.site)
 	if err != nil {
 		return nil, err
 	}
@@ -169,7 +182,7 @@ func (b *bench) rollback(ctx context.Context, version string) (*release.Report, 
 	if err != nil {
 		return nil, err
 	}
-	return b.op.Execute(ctx, p)
+	return o.Execute(ctx, p)
 }
 
 // must releases and fails the test when that fails.
@@ -247,7 +260,7 @@ func (b *bench) running() []string {
 func (b *bench) expect(serving string, running ...string) {
 	b.t.Helper()
 	// Deleting takes its time.
-	time.Sleep(10 * time.Second)
+	time.Sleep(20 * time.Second)
 	if got := b.serving(); got != serving {
 		b.t.Errorf("serving %q, want %q\n%s", got, serving, b.history())
 	}

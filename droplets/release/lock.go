@@ -29,7 +29,9 @@ func (r *run) mayGoOn(ctx context.Context) error {
 
 func (r *run) first(all []Member) error {
 	now := time.Now()
-	if r.plan.target == nil && !r.birth.Lease.After(now) {
+	// The lease has to last until the reserved IP has moved: a candidate whose
+	// lease is over is an orphan, and anybody's to destroy.
+	if r.plan.target == nil && !r.birth.Lease.After(now.Add(switchWithin)) {
 		return errLeaseOver
 	}
 	for _, m := range all {
@@ -58,5 +60,12 @@ type moved struct {
 }
 
 func (e *moved) Error() string {
-	return fmt.Sprintf("%s points at droplet %d now, the plan found it at %d: somebody else switched", e.ip, e.isAt, e.was)
+	if e.isAt == 0 {
+		return fmt.Sprintf("%s points at nothing now, the plan found it at droplet %d: somebody unassigned it, or destroyed that droplet", e.ip, e.was)
+	}
+	was := "elsewhere"
+	if e.was != 0 {
+		was = fmt.Sprintf("at %d", e.was)
+	}
+	return fmt.Sprintf("%s points at droplet %d now, the plan found it %s: somebody else switched", e.ip, e.isAt, was)
 }

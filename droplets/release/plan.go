@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"cattle/droplets"
 )
 
 // A Step is one line of the plan and the code that carries it out: what is
@@ -70,6 +72,9 @@ func PlanRelease(verb string, site Site, w *World, c *Candidate) (*Plan, error) 
 // PlanRollback plans to move the reserved IP to a standby: the newest one, or
 // the newest of that release.
 func PlanRollback(site Site, w *World, version string) (*Plan, error) {
+	if faults := w.ipFaults(site); len(faults) > 0 {
+		return nil, &Preflight{faults}
+	}
 	i := slices.IndexFunc(w.Standbys, func(m Member) bool { return version == "" || m.Birth.Release == version })
 	if i < 0 {
 		return nil, noStandby(w, version)
@@ -155,19 +160,37 @@ func (p *Plan) retireTitle() string {
 	for _, m := range end {
 		parts = append(parts, "destroy "+m.Name)
 	}
+	for _, m := range p.unknown() {
+		parts = append(parts, fmt.Sprintf("leave %s (droplet %d) running, whose tags were edited", m.Name, m.ID))
+	}
 	if len(parts) == 0 {
 		return "nothing to retire"
 	}
 	return strings.Join(parts, "; ")
 }
 
+// unknown are droplets of the app that nobody can tell what they are: they
+// are never destroyed, and bill.
+func (p *Plan) unknown() []Member {
+	out := p.World.Unknown
+	if live := p.World.Live; live != nil && !live.Born {
+		out = append(slices.Clone(out), *live)
+	}
+	return out
+}
+
 // afterwards sorts what will be beside the new live droplet into what is kept
 // and what is destroyed: the droplet that was live just now comes first, then
-// the newest.
+// the newest. A live droplet that nobody confirmed comes last: it must not
+// push out the one that is known to serve.
 func (p *Plan) afterwards() (keep, end []Member) {
-	var standbys []Member
-	if p.World.Live != nil && p.World.Live.Born {
-		standbys = append(standbys, *p.World.Live)
+	var standbys, last []Member
+	if live := p.World.Live; live != nil && live.Born {
+		if live.Has(droplets.ServedTag) {
+			standbys = append(standbys, *live)
+		} else {
+			last = append(last, *live)
+		}
 	}
 	expired := p.World.expired()
 	for _, m := range p.World.Standbys {
@@ -180,6 +203,7 @@ func (p *Plan) afterwards() (keep, end []Member) {
 		}
 		standbys = append(standbys, m)
 	}
+	standbys = append(standbys, last...)
 	n := min(p.Site.Keep, len(standbys))
 	return standbys[:n], slices.Concat(standbys[n:], end, p.World.Orphans)
 }

@@ -156,5 +156,7 @@ func (w *World) rivalFaults(Site) []Fault {
 
 // leaseFor is how long a candidate may need until it is live or given up.
 func leaseFor(site Site) time.Duration {
-	return site.BootWithin + site.Health.Deadline + switchWithin + confirmWithin + time.Minute
+	// The switch counts three times: to wait until nothing is under way, to move,
+	// and what has to be left of the lease when that begins.
+	return site.BootWithin + handoffWithin + site.Health.Deadline + 3*switchWithin + confirmWithin
 }

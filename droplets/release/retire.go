@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"sync"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"cattle/droplets"
 )
@@ -17,8 +17,8 @@ const retireWithin = 2 * time.Minute
 // retire marks what serves and what served, and destroys what nothing needs.
 // It goes on after a failure: what stays is named as left over.
 func (r *run) retire(ctx context.Context) error {
-	r.mark(ctx)
 	keep, end := r.plan.afterwards()
+	r.mark(ctx, keep)
 	if len(keep) > 0 {
 		r.report.Standby = &StandbyAfter{keep[0].Birth.Release, keep[0].ID}
 	}
@@ -30,14 +30,16 @@ func (r *run) retire(ctx context.Context) error {
 }
 
 // mark says with one request of the droplet that serves, and of the one that
-// did, that they may be standbys.
-func (r *run) mark(ctx context.Context) {
+// did and is kept, that they may be standbys.
+func (r *run) mark(ctx context.Context, keep []Member) {
 	var ids []int
 	if !r.droplet.Has(droplets.ServedTag) {
 		ids = append(ids, r.droplet.ID)
 	}
-	if live := r.world.Live; live != nil && !live.Has(droplets.ServedTag) {
-		ids = append(ids, live.ID)
+	for _, m := range keep {
+		if !m.Has(droplets.ServedTag) {
+			ids = append(ids, m.ID)
+		}
 	}
 	if len(ids) == 0 {
 		return
@@ -48,16 +50,18 @@ func (r *run) mark(ctx context.Context) {
 }
 
 // expire writes down when a standby ends, where the profile gives it a time.
+// The time of what was live just now begins anew.
 func (r *run) expire(ctx context.Context, keep []Member) {
 	if r.site.StandbyFor == 0 {
 		return
 	}
-	tag := droplets.ExpiresTag(time.Now().Add(r.site.StandbyFor))
+	end := time.Now().Add(r.site.StandbyFor)
 	for _, m := range keep {
-		if _, has := m.Expires(); has {
+		_, has := m.Expires()
+		if has && (r.world.Live == nil || m.ID != r.world.Live.ID) {
 			continue
 		}
-		if err := r.Cloud.TagDroplets(ctx, tag, m.ID); err != nil {
+		if err := r.Cloud.TagDroplets(ctx, droplets.ExpiresTag(end, m.ID), m.ID); err != nil {
 			r.leftovers = append(r.leftovers, Leftover{What: "the end of the standby " + m.Name, Err: err, Command: "cattle gc --standbys"})
 		}
 	}
@@ -75,45 +79,47 @@ func (r *run) destroy(ctx context.Context, ms []Member) error {
 
 // destroy ends droplets of the app, all at the same time, and the tags that
 // were theirs alone. What it was told may be minutes old, so it reads the
-// site's state once more: a droplet that holds a reserved IP by now, or that
-// lacks the app's tag, is left alone.
+// site's state once more, the reserved IPs last: a droplet that holds one by
+// now, or that lacks the app's tag, is left alone. The error names each
+// droplet that stays.
 func (o *Operator) destroy(ctx context.Context, site Site, ms []Member, exempt int) error {
 	if len(ms) == 0 {
 		return nil
 	}
-	var ips []droplets.ReservedIP
-	g, gctx := errgroup.WithContext(ctx)
-	into(g, &ips, func() ([]droplets.ReservedIP, error) { return o.Cloud.ReservedIPs(gctx) })
-	fresh := make([]droplets.Droplet, len(ms))
-	for i, m := range ms {
-		into(g, &fresh[i], func() (droplets.Droplet, error) { return o.unlocked(gctx, m.ID) })
-	}
-	if err := g.Wait(); err != nil {
-		return err
-	}
 	errs := make([]error, len(ms))
-	var all errgroup.Group
-	for i, d := range fresh {
-		all.Go(func() error {
-			if d.ID == 0 {
-				// It is gone already; its tags may not be.
-				d.Tags = ms[i].Tags
-			}
-			errs[i] = o.end(ctx, site, d, ips, exempt)
-			return nil
-		})
-	}
-	all.Wait()
+	fresh := make([]droplets.Droplet, len(ms))
+	each(ms, func(i int) { fresh[i], errs[i] = o.unlocked(ctx, ms[i]) })
+	ips, err := o.still(ctx, site)
+	each(ms, func(i int) {
+		if errs[i] == nil {
+			errs[i] = err
+		}
+		if errs[i] == nil {
+			errs[i] = o.end(ctx, site, fresh[i], ips, exempt)
+		}
+		if errs[i] != nil {
+			errs[i] = fmt.Errorf("droplet %d %s: %w", ms[i].ID, ms[i].Name, errs[i])
+		}
+	})
 	return errors.Join(errs...)
 }
 
-// unlocked waits until no action holds the droplet. One that is gone is the
-// zero Droplet.
-func (o *Operator) unlocked(ctx context.Context, id int) (found droplets.Droplet, err error) {
-	what := fmt.Sprintf("droplet %d to be unlocked", id)
+func each[T any](ts []T, do func(int)) {
+	var wg sync.WaitGroup
+	for i := range ts {
+		wg.Go(func() { do(i) })
+	}
+	wg.Wait()
+}
+
+// unlocked waits until no action holds the droplet. One that is not found has
+// no status, and the tags that it had: they outlive it.
+func (o *Operator) unlocked(ctx context.Context, m Member) (found droplets.Droplet, err error) {
+	what := fmt.Sprintf("droplet %d to be unlocked", m.ID)
 	err = droplets.Wait(ctx, what, retireWithin, droplets.Every(pendingPause), func(ctx context.Context) (bool, error) {
-		d, err := o.Cloud.Droplet(ctx, id)
+		d, err := o.Cloud.Droplet(ctx, m.ID)
 		if droplets.NotFound(err) {
+			found = droplets.Droplet{ID: m.ID, Tags: m.Tags}
 			return true, nil
 		}
 		found = d
@@ -122,19 +128,35 @@ func (o *Operator) unlocked(ctx context.Context, id int) (found droplets.Droplet
 	return found, err
 }
 
+// still reads the reserved IPs when none of the site's is on its way to a
+// droplet: it might be one that is about to be destroyed. One that points at
+// nothing yet may be any site's.
+func (o *Operator) still(ctx context.Context, site Site) (ips []droplets.ReservedIP, err error) {
+	what := "the reserved IP to arrive where it is moved to"
+	err = droplets.Wait(ctx, what, switchWithin, droplets.Every(pendingPause), func(ctx context.Context) (bool, error) {
+		var err error
+		ips, err = o.Cloud.ReservedIPs(ctx)
+		return err == nil && !slices.ContainsFunc(ips, func(ip droplets.ReservedIP) bool {
+			return ip.Locked && (ip.DropletID == 0 || ip.IP == site.ReservedIP || ip.Droplet.App() == site.App)
+		}), err
+	})
+	return ips, err
+}
+
+// end destroys the droplet, and then the tags that are its alone. A droplet
+// that was not found is destroyed all the same: the API may not know a new one
+// yet, and without its tags nobody would ever find it again.
 func (o *Operator) end(ctx context.Context, site Site, d droplets.Droplet, ips []droplets.ReservedIP, exempt int) error {
 	if !d.Has(droplets.AppTag(site.App)) {
-		return fmt.Errorf("droplet %d does not carry the tag of %s any more: left alone", d.ID, site.App)
+		return fmt.Errorf("it does not carry the tag of %s any more: left alone", site.App)
 	}
 	for _, ip := range ips {
-		if d.ID != 0 && ip.DropletID == d.ID && d.ID != exempt {
-			return fmt.Errorf("droplet %d holds the reserved IP %s: left alone", d.ID, ip.IP)
+		if ip.DropletID == d.ID && d.ID != exempt {
+			return fmt.Errorf("it holds the reserved IP %s: left alone", ip.IP)
 		}
 	}
-	if d.ID != 0 {
-		if err := o.Cloud.Destroy(ctx, d.ID); err != nil {
-			return err
-		}
+	if err := o.Cloud.Destroy(ctx, d.ID); err != nil {
+		return err
 	}
 	for _, tag := range d.OwnTags() {
 		if err := o.Cloud.DeleteTag(ctx, tag); err != nil {

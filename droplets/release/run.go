@@ -48,13 +48,15 @@ type run struct {
 	site  Site
 	world *World
 
-	droplet droplets.Droplet // what the IP is to point at
-	birth   droplets.Birth
-	machine *droplets.Machine
-	status  droplets.MachineStatus
-	ip      string
-	probe   *probe.Prober
-	twins   []Member // other droplets of this attempt: an order that was carried out twice
+	began      time.Time        // of the candidate: its boot and its lease count from here
+	unanswered bool             // an order got no answer: it may have been carried out
+	droplet    droplets.Droplet // what the IP is to point at
+	birth      droplets.Birth
+	machine    *droplets.Machine
+	status     droplets.MachineStatus
+	ip         string
+	probe      *probe.Prober
+	twins      []Member // other droplets of this attempt: an order that was carried out twice
 
 	undo      []undoStep // in the order of doing
 	leftovers []Leftover
@@ -67,6 +69,9 @@ type undoStep struct {
 	what     string
 	run      func(context.Context) error
 	leftover Leftover
+	// decides tells that what serves depends on it: if it fails, what was done
+	// before it is not undone, and the outcome is Broken.
+	decides bool
 }
 
 // Execute carries the plan out, step by step. A failure up to the confirm is
@@ -88,7 +93,13 @@ func (o *Operator) Execute(ctx context.Context, p *Plan) (*Report, error) {
 
 func (r *run) steps(ctx context.Context) error {
 	for _, s := range r.plan.Steps {
-		if err := r.step(ctx, s); err != nil {
+		err := r.step(ctx, s)
+		switch {
+		case err == nil:
+		case s.after:
+			// It serves: what is left is done all the same.
+			r.leftovers = append(r.leftovers, Leftover{What: s.Name, Err: err, Command: "cattle status"})
+		default:
 			return r.takeBack(ctx, s, err)
 		}
 	}
@@ -129,34 +140,90 @@ func (r *run) takeBack(ctx context.Context, s Step, cause error) error {
 	if r.probe != nil {
 		r.probe.Stop()
 	}
-	if s.after {
-		r.leftovers = append(r.leftovers, Leftover{What: s.Name, Err: cause, Command: "cattle gc"})
-		return &Incomplete{r.leftovers}
-	}
 	ctx, cancel := undoContext(ctx)
 	defer cancel()
-	var failed error
-	for i := len(r.undo) - 1; i >= 0 && failed == nil; i-- {
-		u := r.undo[i]
-		start := time.Now()
-		r.emit(Event{Kind: KindStep, Step: "undo", State: StateRunning, Text: u.what})
-		if err := u.run(ctx); err != nil {
-			failed = fmt.Errorf("%s: %w", u.what, err)
-			r.emit(Event{Kind: KindStep, Step: "undo", State: StateFailed, Text: failed.Error(), Elapsed: time.Since(start)})
-			r.leftovers = append(r.leftovers, u.leftover)
-			continue
-		}
-		r.emit(Event{Kind: KindStep, Step: "undo", State: StateOK, Elapsed: time.Since(start)})
-	}
-	refused := &Refused{Step: s.Name, Err: cause, Serving: r.world.Serving(), Leftovers: r.leftovers}
+	failed := r.undoAll(ctx)
+	refused := &Refused{Step: s.Name, Err: cause, Hint: hintFor(s, cause)}
 	var boot *bootError
 	if errors.As(cause, &boot) {
 		refused.BootStep, refused.Tail = boot.step, boot.tail
 	}
+	if failed == nil {
+		refused.Serving, failed = r.serving(ctx)
+	}
+	refused.Leftovers = r.leftovers
 	if failed != nil {
 		return &Broken{Err: refused, Undo: failed}
 	}
 	return refused
+}
+
+// undoAll runs the undo list. Its error is that of a step that decides.
+func (r *run) undoAll(ctx context.Context) (failed error) {
+	for i := len(r.undo) - 1; i >= 0; i-- {
+		u := r.undo[i]
+		if failed != nil {
+			r.leftovers = append(r.leftovers, u.leftover)
+			continue
+		}
+		if err := r.undoOne(ctx, u); err != nil {
+			left := u.leftover
+			left.Err = err
+			r.leftovers = append(r.leftovers, left)
+			if u.decides {
+				failed = fmt.Errorf("the undoing failed: %s: %w", u.what, err)
+			}
+		}
+	}
+	return failed
+}
+
+func (r *run) undoOne(ctx context.Context, u undoStep) error {
+	start := time.Now()
+	r.emit(Event{Kind: KindStep, Step: "undo", State: StateRunning, Text: u.what})
+	err := u.run(ctx)
+	if err != nil {
+		r.emit(Event{Kind: KindStep, Step: "undo", State: StateFailed, Text: u.what + ": " + err.Error(), Elapsed: time.Since(start)})
+		return err
+	}
+	r.emit(Event{Kind: KindStep, Step: "undo", State: StateOK, Elapsed: time.Since(start)})
+	return nil
+}
+
+// serving is the release that the reserved IP leads to after all: the plan's
+// may be hours old, and somebody else may have switched or destroyed since.
+func (r *run) serving(ctx context.Context) (string, error) {
+	was := r.world.Reserved.DropletID
+	if r.ip == "" || was == 0 {
+		return "", nil
+	}
+	ip, err := r.Cloud.ReservedIP(ctx, r.ip)
+	if err != nil {
+		return "", fmt.Errorf("where %s points could not be read: %w", r.ip, err)
+	}
+	if ip.DropletID == was {
+		return r.world.Serving(), nil
+	}
+	birth, born := ip.Droplet.Birth()
+	if !born || ip.Droplet.App() != r.site.App || ip.DropletID == r.droplet.ID {
+		return "", &moved{r.ip, was, ip.DropletID}
+	}
+	return birth.Release, nil
+}
+
+// hintFor is what to type after a refusal, "" where its error says it all.
+func hintFor(s Step, err error) string {
+	var elsewhere *moved
+	var first *rival
+	switch {
+	case errors.As(err, &elsewhere):
+		return "cattle status shows what is live now"
+	case errors.As(err, &first):
+		return "wait until it is done; if its operator is gone for good: cattle gc --attempt " + first.m.Birth.Attempt
+	case s.Name == "handoff":
+		return "if the live droplet cannot be reached any more: add --no-handoff, and new certificates are asked for"
+	}
+	return ""
 }
 
 func (r *run) emit(e Event) {

@@ -2,7 +2,9 @@ package release
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net"
 	"time"
 
 	"cattle/droplets"
@@ -23,14 +25,18 @@ func (o *Operator) Verify(ctx context.Context, site Site, w *World) Verdict {
 	if w.Live == nil || !w.Live.Born {
 		return Verdict{Err: fmt.Errorf("no droplet of %s holds a reserved IP", site.App)}
 	}
-	var last error
-	for _, https := range []bool{true, false} {
-		d := o.door(site, w.Reserved.IP, https)
-		if last = serves(ctx, d, w.Live.Birth.Attempt, site.Health); last == nil {
-			return Verdict{Serving: true, HTTPS: https}
-		}
+	attempt := w.Live.Birth.Attempt
+	secure := serves(ctx, o.door(site, w.Reserved.IP, true), attempt, site.Health)
+	if secure == nil {
+		return Verdict{Serving: true, HTTPS: true}
 	}
-	return Verdict{Err: last}
+	var closed *net.OpError
+	if !errors.As(secure, &closed) {
+		// HTTPS answers. What HTTP says beside it, a redirect, explains nothing.
+		return Verdict{Err: secure}
+	}
+	plain := serves(ctx, o.door(site, w.Reserved.IP, false), attempt, site.Health)
+	return Verdict{Serving: plain == nil, Err: plain}
 }
 
 func serves(ctx context.Context, d probe.Door, attempt string, h probe.Health) error {
@@ -45,12 +51,6 @@ func serves(ctx context.Context, d probe.Door, attempt string, h probe.Health) e
 		return fmt.Errorf("attempt %q answers, not %s", droplets.Printable(id), attempt)
 	}
 	return d.Healthy(ctx, client, h)
-}
-
-// Adopt marks a live droplet that serves and whose release died before it
-// could say so.
-func (o *Operator) Adopt(ctx context.Context, m *Member) error {
-	return o.Cloud.TagDroplets(ctx, droplets.ServedTag, m.ID)
 }
 
 // Pins reads from the live droplet which digest each image reference stood for

@@ -35,12 +35,12 @@ func (r *run) switchOver(ctx context.Context) error {
 	if err := r.clear(ctx); err != nil {
 		return err
 	}
-	r.pushUndo(undoStep{what: "point " + r.ip + " back to where it was", run: r.switchBack,
+	r.pushUndo(undoStep{what: "point " + r.ip + " back to where it was", run: r.switchBack, decides: true,
 		leftover: Leftover{What: r.ip + " may point at the wrong droplet", Command: "cattle status, then cattle rollback"}})
 	if r.world.Reserved.DropletID != 0 {
 		r.probe = r.startProbe(ctx)
 	}
-	return r.assign(ctx, r.droplet.ID)
+	return r.move(ctx, r.droplet.ID, r.clear)
 }
 
 var errPending = errors.New("an action is still in progress")
@@ -61,7 +61,7 @@ func (r *run) clear(ctx context.Context) error {
 			return err
 		})
 		into(g, &ip, func() (droplets.ReservedIP, error) { return r.Cloud.ReservedIP(ctx, r.ip) })
-		into(g, &busy[0], func() (bool, error) { return r.busy(ctx, r.droplet.ID) })
+		into(g, &busy[0], func() (bool, error) { return r.inProgress(ctx, r.droplet.ID) })
 		into(g, &busy[1], func() (bool, error) { return r.busy(ctx, r.world.Reserved.DropletID) })
 		if err := g.Wait(); err != nil {
 			return false, err
@@ -86,60 +86,71 @@ func (r *run) busy(ctx context.Context, id int) (bool, error) {
 	if id == 0 {
 		return false, nil
 	}
-	actions, err := r.Cloud.Actions(ctx, id)
+	busy, err := r.inProgress(ctx, id)
 	if droplets.NotFound(err) {
 		return false, nil
 	}
-	for _, a := range actions {
-		if a.Status == droplets.ActionInProgress {
-			return true, err
-		}
-	}
-	return false, err
+	return busy, err
 }
 
-// assign moves the reserved IP and waits until it is read back at its new
-// place. The probe tells when to read: it costs no request to the API. What
-// the action says of itself is not asked for, it proves nothing.
-func (r *run) assign(ctx context.Context, to int) error {
-	ordered := r.orderAssign(ctx, to)
-	if ordered != nil && !droplets.Uncertain(ordered) {
-		return ordered
+func (r *run) inProgress(ctx context.Context, id int) (bool, error) {
+	actions, err := r.Cloud.Actions(ctx, id)
+	return slices.ContainsFunc(actions, func(a droplets.Action) bool { return a.Status == droplets.ActionInProgress }), err
+}
+
+// move orders the assign and waits until the reserved IP is read back at its
+// new place. What the API refuses for now, or does not answer, is sent again,
+// but each time only after again has found that nothing has changed: in the
+// meantime the IP may have become somebody else's.
+func (r *run) move(ctx context.Context, to int, again func(context.Context) error) error {
+	start := time.Now()
+	for {
+		// An interrupt does not keep the answer from being waited for.
+		err := r.Cloud.Assign(context.WithoutCancel(ctx), r.ip, to)
+		if err == nil {
+			return r.arrival(ctx, to)
+		}
+		if !droplets.Busy(err) && !droplets.Uncertain(err) || time.Since(start) > switchWithin {
+			return err
+		}
+		if perr := pause(ctx, pendingPause); perr != nil {
+			return perr
+		}
+		ip, rerr := r.settled(ctx)
+		if rerr == nil && ip.DropletID == to {
+			return nil // it was carried out all the same
+		}
+		if aerr := again(ctx); aerr != nil {
+			return aerr
+		}
 	}
+}
+
+// arrival waits until the reserved IP is read back at the droplet. The probe
+// tells when to read: it costs no request to the API. What the action says of
+// itself is not asked for, it proves nothing.
+func (r *run) arrival(ctx context.Context, to int) error {
 	seen := false
 	what := fmt.Sprintf("%s to point at droplet %d", r.ip, to)
-	err := droplets.Wait(ctx, what, switchWithin, droplets.Every(closely), func(ctx context.Context) (bool, error) {
-		seen = seen || r.seen(ctx)
-		return r.pointsAt(ctx, to)
+	return droplets.Wait(ctx, what, switchWithin, droplets.Every(closely), func(ctx context.Context) (bool, error) {
+		seen = seen || to != r.droplet.ID || r.seen(ctx)
+		ip, err := r.Cloud.ReservedIP(ctx, r.ip)
+		return err == nil && ip.DropletID == to && !ip.Locked, err
 	})
-	return errors.Join(err, ordered)
 }
 
-// pointsAt reads the reserved IP back.
-func (r *run) pointsAt(ctx context.Context, id int) (bool, error) {
-	ip, err := r.Cloud.ReservedIP(ctx, r.ip)
-	return err == nil && ip.DropletID == id && !ip.Locked, err
-}
-
-// orderAssign sends the assign, and again while the API says that a droplet
-// has a pending event. A failure that leaves the outcome open is returned for
-// the caller to settle by reading the reserved IP.
-func (r *run) orderAssign(ctx context.Context, to int) error {
-	ctx, cancel := context.WithTimeout(ctx, switchWithin)
-	defer cancel()
-	for {
-		err := r.Cloud.Assign(ctx, r.ip, to)
-		if !droplets.Busy(err) {
-			return err
+// settled reads the reserved IP when nothing is under way with it.
+func (r *run) settled(ctx context.Context) (ip droplets.ReservedIP, err error) {
+	what := fmt.Sprintf("what is under way with %s to end", r.ip)
+	err = droplets.Wait(ctx, what, switchWithin, droplets.Every(pendingPause), func(ctx context.Context) (bool, error) {
+		var err error
+		ip, err = r.Cloud.ReservedIP(ctx, r.ip)
+		if droplets.NotFound(err) {
+			return true, err
 		}
-		if pause(ctx, pendingPause) != nil {
-			return err
-		}
-		// The one before may have been carried out all the same.
-		if there, _ := r.pointsAt(ctx, to); there {
-			return nil
-		}
-	}
+		return err == nil && !ip.Locked, err
+	})
+	return ip, err
 }
 
 // seen waits until the probe has seen this run's attempt, at most until the
@@ -153,67 +164,35 @@ func (r *run) seen(ctx context.Context) bool {
 	return r.probe.Sees(ctx, r.birth.Attempt, 1) == nil
 }
 
-// reserve is the switch of a first release: a new reserved IP that points at
-// the droplet from its beginning.
-func (r *run) reserve(ctx context.Context) error {
-	if err := r.mayGoOn(ctx); err != nil {
-		return err
-	}
-	r.pushUndo(undoStep{what: "give the new reserved IP back", run: r.unreserve,
-		leftover: Leftover{What: "a new reserved IP may be left", Command: "doctl compute reserved-ip list"}})
-	made, err := r.Cloud.ReserveIP(ctx, r.droplet.ID)
-	if droplets.Uncertain(err) {
-		// Not idempotent: look before anything is sent again.
-		made, err = r.findReserved(ctx)
-	}
-	if err != nil {
-		return err
-	}
-	r.ip, r.report.NewIP = made.IP, true
-	what := fmt.Sprintf("%s to point at droplet %d", r.ip, r.droplet.ID)
-	return droplets.Wait(ctx, what, switchWithin, droplets.Every(closely), func(ctx context.Context) (bool, error) {
-		return r.pointsAt(ctx, r.droplet.ID)
-	})
-}
+// errNotHere means that the reserved IP is not at the run's droplet: it never
+// came, or somebody moved it on.
+var errNotHere = errors.New("the reserved IP is elsewhere")
 
-// findReserved finds the reserved IP that points at the run's droplet.
-func (r *run) findReserved(ctx context.Context) (found droplets.ReservedIP, err error) {
-	err = droplets.Wait(ctx, "the new reserved IP to show", 4*lookupPause, droplets.Every(lookupPause), func(ctx context.Context) (bool, error) {
-		ips, err := r.Cloud.ReservedIPs(ctx)
-		for _, ip := range ips {
-			if ip.DropletID == r.droplet.ID {
-				found = ip
-			}
-		}
-		return found.IP != "", err
-	})
-	return found, err
-}
-
-func (r *run) unreserve(ctx context.Context) error {
-	if r.ip == "" {
-		found, err := r.findReserved(ctx)
-		var none *droplets.WaitError
-		if errors.As(err, &none) && none.Last == nil {
-			return nil
-		}
-		if err != nil {
+// switchBack points the reserved IP where the plan found it. An assign that
+// was ordered may still be carried out, so it waits for the end of all that is
+// under way before it reads where the IP is.
+func (r *run) switchBack(ctx context.Context) error {
+	was := r.world.Reserved.DropletID
+	err := r.here(ctx)
+	if errors.Is(err, errNotHere) {
+		// It was on its way, and one stale answer must not leave it here.
+		if err := pause(ctx, pendingPause); err != nil {
 			return err
 		}
-		r.ip = found.IP
+		err = r.here(ctx)
 	}
-	err := r.Cloud.ReleaseIP(ctx, r.ip)
-	if err == nil {
-		r.ip, r.report.NewIP = "", false
+	if err == nil && was != 0 {
+		err = r.move(ctx, was, r.here)
+	}
+	if errors.Is(err, errNotHere) {
+		return nil
 	}
 	return err
 }
 
-// switchBack points the reserved IP where the plan found it. An assign whose
-// outcome is open may still be carried out, so it waits for the end of all
-// actions before it reads where the IP is.
-func (r *run) switchBack(ctx context.Context) error {
-	was := r.world.Reserved.DropletID
+// here finds that the reserved IP is at the run's droplet and that nothing is
+// under way with either.
+func (r *run) here(ctx context.Context) error {
 	err := droplets.Wait(ctx, "pending events to end", switchWithin, droplets.Every(pendingPause), func(ctx context.Context) (bool, error) {
 		busy, err := r.busy(ctx, r.droplet.ID)
 		return err == nil && !busy, err
@@ -221,16 +200,9 @@ func (r *run) switchBack(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	ip, err := r.Cloud.ReservedIP(ctx, r.ip)
-	if err != nil || ip.DropletID != r.droplet.ID || was == 0 {
-		// Not ours to move: it never came here, or somebody else moved it on.
-		return err
+	ip, err := r.settled(ctx)
+	if err == nil && ip.DropletID != r.droplet.ID {
+		err = errNotHere
 	}
-	if err := r.orderAssign(ctx, was); err != nil && !droplets.Uncertain(err) {
-		return err
-	}
-	what := fmt.Sprintf("%s to point at droplet %d again", r.ip, was)
-	return droplets.Wait(ctx, what, switchWithin, droplets.Every(closely), func(ctx context.Context) (bool, error) {
-		return r.pointsAt(ctx, was)
-	})
+	return err
 }

@@ -45,17 +45,41 @@ type World struct {
 	Keys      []droplets.SSHKey
 }
 
-// Survey reads the site's state: two requests, at the same time.
-func (o *Operator) Survey(ctx context.Context, site Site) (*World, error) {
+// arriveWithin is how long a survey waits for a reserved IP that is on its way.
+const arriveWithin = 30 * time.Second
+
+// Survey reads the site's state: two requests, at the same time. While the
+// reserved IP is on its way it reads again, for 30 s at most: an operator who
+// was killed may have ordered that, and a plan against where it was is void.
+func (o *Operator) Survey(ctx context.Context, site Site) (w *World, err error) {
+	return arrived(ctx, func() (*World, error) { return o.survey(ctx, site) })
+}
+
+// SurveyRelease reads also what ordering a droplet depends on: seven requests,
+// at the same time.
+func (o *Operator) SurveyRelease(ctx context.Context, site Site) (*World, error) {
+	return arrived(ctx, func() (*World, error) { return o.surveyRelease(ctx, site) })
+}
+
+func arrived(ctx context.Context, survey func() (*World, error)) (w *World, err error) {
+	for start := time.Now(); ; {
+		if w, err = survey(); err != nil || !w.Reserved.Locked || time.Since(start) >= arriveWithin {
+			return w, err
+		}
+		if err := pause(ctx, pendingPause); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func (o *Operator) survey(ctx context.Context, site Site) (*World, error) {
 	var s survey
 	g, ctx := errgroup.WithContext(ctx)
 	s.readSite(ctx, g, o.Cloud, site)
 	return s.world(g, site)
 }
 
-// SurveyRelease reads also what ordering a droplet depends on: seven requests,
-// at the same time.
-func (o *Operator) SurveyRelease(ctx context.Context, site Site) (*World, error) {
+func (o *Operator) surveyRelease(ctx context.Context, site Site) (*World, error) {
 	var s survey
 	g, ctx := errgroup.WithContext(ctx)
 	s.readSite(ctx, g, o.Cloud, site)

@@ -25,7 +25,8 @@ type Prober struct {
 	client *http.Client
 	cancel context.CancelFunc
 	done   chan struct{}
-	// seen gets the body of each 200, in the order of the answers.
+	// seen gets the body of each 200, and "" for what was none, in the order of
+	// the answers.
 	seen chan string
 
 	mu       sync.Mutex
@@ -74,11 +75,12 @@ func (p *Prober) ask(ctx context.Context) {
 	// Anything below 500 is an answer: a droplet that is not cattle's, from
 	// which the reserved IP is moved away, knows no identity path.
 	p.record(start, err == nil && status < http.StatusInternalServerError)
-	if err == nil && status == http.StatusOK {
-		select {
-		case p.seen <- strings.TrimSpace(body):
-		default:
-		}
+	if err != nil || status != http.StatusOK {
+		body = ""
+	}
+	select {
+	case p.seen <- strings.TrimSpace(body):
+	default:
 	}
 }
 
@@ -118,8 +120,12 @@ func (p *Prober) Stats() Stats {
 	return s
 }
 
-// Sees waits until the body was id n times in a row.
+// Sees waits until the body was id n times in a row, in answers that come from
+// now on: what was seen before may not be true any more.
 func (p *Prober) Sees(ctx context.Context, id string, n int) error {
+	for len(p.seen) > 0 {
+		<-p.seen
+	}
 	for inRow := 0; inRow < n; {
 		select {
 		case got := <-p.seen:

@@ -1,0 +1,174 @@
+package release_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"cattle/droplets"
+	"cattle/droplets/release"
+)
+
+// hanging is a network in which connections to port 22 of some droplets stop
+// carrying anything, without an end.
+type hanging struct {
+	droplets.Dialer
+	mute func(address string) bool
+}
+
+func (h hanging) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	c, err := h.Dialer.DialContext(ctx, network, address)
+	if err != nil || !strings.HasSuffix(address, ":22") {
+		return c, err
+	}
+	return &mutable{Conn: c, mute: func() bool { return h.mute(address) }, done: make(chan struct{})}, nil
+}
+
+type mutable struct {
+	net.Conn
+	mute func() bool
+	once sync.Once
+	done chan struct{}
+}
+
+func (m *mutable) Read(p []byte) (int, error) {
+	n, err := m.Conn.Read(p)
+	if m.mute() {
+		<-m.done
+		return 0, net.ErrClosed
+	}
+	return n, err
+}
+
+func (m *mutable) Write(p []byte) (int, error) {
+	if m.mute() {
+		return len(p), nil
+	}
+	return m.Conn.Write(p)
+}
+
+func (m *mutable) Close() error {
+	m.once.Do(func() { close(m.done) })
+	return m.Conn.Close()
+}
+
+// TestSSHHangs: a droplet that stops answering in the middle, at any step,
+// holds nobody up for longer than the step's own limit.
+func TestSSHHangs(t *testing.T) {
+	booting := nasty
+	booting.Boot, booting.Step = 5*time.Second, time.Second
+	for step, after := range map[string]time.Duration{"reach": 0, "boot": 7 * time.Second, "handoff": 0, "gate": 0} {
+		t.Run(step, func(t *testing.T) {
+			simulate(t, booting, func(b *bench) {
+				b.must("v1")
+				b.must("v2")
+				var mute atomic.Bool
+				b.op.Dialer = hanging{b.op.Dialer, func(string) bool { return mute.Load() }}
+				b.op.Emit = func(e release.Event) {
+					b.record(e)
+					if e.Step == step && e.State == release.StateRunning {
+						time.AfterFunc(after, func() { mute.Store(true) })
+						time.Sleep(time.Nanosecond)
+					}
+				}
+				start := time.Now()
+				verb := b.release
+				if step == "reach" {
+					verb = func(ctx context.Context, _ string) (*release.Report, error) { return b.rollback(ctx, "") }
+				}
+				_, err := verb(b.t.Context(), "v3")
+				var refused *release.Refused
+				if !errors.As(err, &refused) || refused.Serving != "v2" {
+					t.Errorf("got %v\n%s", err, b.history())
+				}
+				if took := time.Since(start); took > 12*time.Minute {
+					t.Errorf("took %s", took)
+				}
+				b.expect("v2", "v1", "v2")
+			})
+		})
+	}
+}
+
+// TestVerbEndsWithItsContext: a droplet that takes a verb and says no more.
+func TestVerbEndsWithItsContext(t *testing.T) {
+	simulate(t, nasty, func(b *bench) {
+		b.must("v1")
+		w, err := b.op.Survey(b.t.Context(), b.site)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var mute atomic.Bool
+		dialer := hanging{b.op.Dialer, func(string) bool { return mute.Load() }}
+		m, err := droplets.Connect(b.t.Context(), dialer, b.op.Login, w.Live.Address(w.Reserved.IP), w.Live.Birth.HostKey)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer m.Close()
+		mute.Store(true)
+		ctx, cancel := context.WithTimeout(b.t.Context(), 5*time.Second)
+		defer cancel()
+		start := time.Now()
+		_, err = m.Certificates(ctx)
+		if took := time.Since(start); !errors.Is(err, context.DeadlineExceeded) || took > 6*time.Second {
+			t.Errorf("after %s: %v", took, err)
+		}
+	})
+}
+
+// TestLeavingAHangingDroplet: the live droplet hangs; a rollback goes on
+// without its certificates.
+func TestLeavingAHangingDroplet(t *testing.T) {
+	simulate(t, nasty, func(b *bench) {
+		b.must("v1")
+		b.must("v2")
+		live := holder(b.cloud.Snapshot()).IP
+		var mute atomic.Bool
+		b.op.Dialer = hanging{b.op.Dialer, func(address string) bool { return mute.Load() && strings.HasPrefix(address, live+":") }}
+		b.op.Emit = func(e release.Event) {
+			b.record(e)
+			mute.Store(mute.Load() || e.Step == "handoff")
+		}
+		start := time.Now()
+		if _, err := b.rollback(b.t.Context(), ""); err != nil {
+			t.Errorf("%v\n%s", err, b.history())
+		}
+		if took := time.Since(start); took > 2*time.Minute {
+			t.Errorf("took %s", took)
+		}
+		b.expect("v1", "v1", "v2")
+	})
+}
+
+// TestCertificateFails: what comes after it is done all the same.
+func TestCertificateFails(t *testing.T) {
+	simulate(t, nasty, func(b *bench) {
+		b.must("v1")
+		b.must("v2")
+		ip := b.cloud.Snapshot().ReservedIPs[0].IP
+		var mute atomic.Bool
+		b.op.Dialer = hanging{b.op.Dialer, func(string) bool { return mute.Load() }}
+		b.op.Emit = func(e release.Event) {
+			b.record(e)
+			// The names are there when the confirm is over, and SSH is not.
+			if e.Step == "certificate" && !mute.Swap(true) {
+				b.post("/v2/domains", map[string]string{"name": "blog.example.com", "ip_address": ip})
+			}
+		}
+		_, err := b.release(b.t.Context(), "v3")
+		var incomplete *release.Incomplete
+		if !errors.As(err, &incomplete) || incomplete.Leftovers[0].What != "certificate" {
+			t.Errorf("got %v\n%s", err, b.history())
+		}
+		time.Sleep(20 * time.Second)
+		if got := b.running(); !slices.Equal(got, []string{"v2", "v3"}) {
+			t.Errorf("running %v", got)
+		}
+	})
+}
