@@ -2,17 +2,15 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
 	"runtime/debug"
 	"slices"
 	"strings"
-	"syscall"
 
 	"github.com/urfave/cli/v2"
+
+	"cattle/profiles"
 )
 
 // stdio is everything that a command touches of its process.
@@ -24,38 +22,28 @@ type stdio struct {
 	width         func() int
 }
 
-// errInterrupted is the cause of a context that a signal ended.
-var errInterrupted = errors.New("interrupted")
-
-// interruptible returns a context that the first SIGINT or SIGTERM ends, which
-// lets the release undo what it did. A second one leaves at once.
-func interruptible(std stdio) (context.Context, func()) {
-	ctx, cancel := context.WithCancelCause(context.Background())
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	go func() {
-		if _, ok := <-signals; !ok {
-			return
-		}
-		fmt.Fprintln(std.err, "cattle: interrupted: ending in order; interrupt again to leave at once")
-		cancel(errInterrupted)
-		if _, ok := <-signals; ok {
-			fmt.Fprintln(std.err, "cattle: hint: cattle gc cleans up what is left, cattle status shows it")
-			os.Exit(exitInterrupted)
-		}
-	}()
-	return ctx, func() {
-		signal.Stop(signals)
-		close(signals)
-		cancel(nil)
+// columns is the width of the reader's terminal, 0 where there is none.
+func (std stdio) columns() int {
+	if !std.errTTY {
+		return 0
 	}
+	return std.width()
 }
 
 // run is the whole program: arguments in, exit status out.
 func run(ctx context.Context, args []string, std stdio) int {
 	app := newApp(std)
 	err := app.RunContext(ctx, args)
-	return report(ctx, err, std, slices.Contains(args, "--json"))
+	return report(ctx, err, std, wantsJSON(args))
+}
+
+// wantsJSON finds the flag in whatever form it was given, also where the rest
+// of the command line makes no sense.
+func wantsJSON(args []string) bool {
+	return slices.ContainsFunc(args, func(a string) bool {
+		name, value, given := strings.Cut(strings.TrimLeft(a, "-"), "=")
+		return strings.HasPrefix(a, "-") && name == "json" && (!given || value == "true" || value == "1")
+	})
 }
 
 func newApp(std stdio) *cli.App {
@@ -65,13 +53,11 @@ func newApp(std stdio) *cli.App {
 		Version:                version(),
 		HideVersion:            true,
 		UseShortOptionHandling: true,
-		Suggest:                true,
 		Writer:                 std.out,
 		ErrWriter:              std.err,
 		Reader:                 std.in,
 		ExitErrHandler:         func(*cli.Context, error) {},
 		OnUsageError:           func(_ *cli.Context, err error, _ bool) error { return &usageError{err.Error(), "cattle --help"} },
-		CommandNotFound:        func(c *cli.Context, name string) {},
 		Action: func(c *cli.Context) error {
 			if name := c.Args().First(); name != "" {
 				return unknownCommand(c.App, name)
@@ -106,11 +92,13 @@ over; 130 interrupted.
 `
 
 func unknownCommand(app *cli.App, name string) error {
-	hint := "cattle --help"
+	var names []string
 	for _, c := range app.Commands {
-		if strings.HasPrefix(c.Name, name[:1]) && len(name) > 2 && strings.HasPrefix(c.Name, name[:3]) {
-			hint = "cattle " + c.Name
-		}
+		names = append(names, c.Name)
+	}
+	hint := "cattle --help"
+	if near, ok := profiles.Nearest(name, names); ok {
+		hint = "did you mean cattle " + near + "?"
 	}
 	return &usageError{fmt.Sprintf("there is no command %q", name), hint}
 }
@@ -131,8 +119,8 @@ func versionCommand(std stdio) *cli.Command {
 			if err := wantArgs(c, 0, 0); err != nil {
 				return err
 			}
-			fmt.Fprintln(std.out, "cattle", version())
-			return nil
+			_, err := fmt.Fprintln(std.out, "cattle", version())
+			return err
 		},
 	}
 }

@@ -174,6 +174,9 @@ func (s *stage) cattle(ctx context.Context, out io.Writer, args ...string) (int,
 	}
 	cmd := exec.CommandContext(ctx, self, args...)
 	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = s.dir, s.env, out, out
+	// As a terminal does it, so that the command can undo what it did.
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = time.Minute
 	err = cmd.Run()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) && exit.ExitCode() >= 0 {

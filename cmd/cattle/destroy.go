@@ -33,7 +33,7 @@ func destroyCommand(std stdio) *cli.Command {
 type destroyOptions struct{ withIP, json, dryRun, yes bool }
 
 func destroy(ctx context.Context, std stdio, file string, opts destroyOptions) error {
-	p, err := loadProfile(std, file)
+	p, err := loadQuietly(file)
 	if err != nil {
 		return err
 	}
@@ -47,37 +47,45 @@ func destroy(ctx context.Context, std stdio, file string, opts destroyOptions) e
 		return err
 	}
 	doomed := release.PlanDestroy(w, opts.withIP)
-	printDoomed(std, doomed, opts)
-	if opts.dryRun {
-		return nil
-	}
-	if err := confirmed(std, opts.yes, site.App, "this ends "+site.App+" and all that is on its droplets"); err != nil {
+	if err := printDoomed(std, doomed, opts); err != nil || opts.dryRun {
 		return err
+	}
+	if err := confirmed(ctx, std, opts.yes, site.App, "this ends "+site.App+" and all that is on its droplets"); err != nil {
+		return err
+	}
+	// Told before the droplets end: afterwards nothing leads to the address any more.
+	if doomed.IP != "" && !opts.withIP {
+		fmt.Fprintf(std.err, "cattle: the reserved IP %s stays and bills; to give it back: doctl compute reserved-ip delete %s\n", doomed.IP, doomed.IP)
 	}
 	if err := o.Destroy(ctx, site, doomed); err != nil {
 		return err
 	}
-	if doomed.IP != "" && !opts.withIP {
-		fmt.Fprintf(std.err, "cattle: the reserved IP %s stays and bills; to give it back: doctl compute reserved-ip delete %s\n", doomed.IP, doomed.IP)
+	if opts.json {
+		return writeJSON(std.out, map[string]any{"message_type": "result", "verb": "destroy", "droplets": len(doomed.Droplets)})
 	}
-	return nil
+	return say(std.out, fmt.Sprintf("%s is gone: %s destroyed\n", site.App, count(len(doomed.Droplets), "droplet")))
 }
 
-func printDoomed(std stdio, d *release.Doomed, opts destroyOptions) {
+func printDoomed(std stdio, d *release.Doomed, opts destroyOptions) error {
+	var b strings.Builder
 	for _, m := range d.Droplets {
 		if opts.json {
-			writeJSON(std.out, map[string]any{"message_type": "doomed", "droplet": m.ID, "name": m.Name, "release": m.Birth.Release, "dry_run": opts.dryRun})
+			writeJSON(&b, map[string]any{"message_type": "doomed", "droplet": m.ID, "name": m.Name, "release": m.Birth.Release, "dry_run": opts.dryRun})
 			continue
 		}
-		fmt.Fprintf(std.out, "droplet %d %s\n", m.ID, m.Name)
+		fmt.Fprintf(&b, "to be destroyed: droplet %d %s\n", m.ID, m.Name)
 	}
 	if d.WithIP && d.IP != "" && !opts.json {
-		fmt.Fprintf(std.out, "reserved IP %s\n", d.IP)
+		fmt.Fprintf(&b, "to be given back: reserved IP %s\n", d.IP)
 	}
+	if len(d.Droplets) == 0 && !opts.json {
+		b.WriteString("there is no droplet to destroy\n")
+	}
+	return say(std.out, b.String())
 }
 
 // confirmed asks for a word to be typed, and never where nobody can.
-func confirmed(std stdio, yes bool, word, what string) error {
+func confirmed(ctx context.Context, std stdio, yes bool, word, what string) error {
 	if yes {
 		return nil
 	}
@@ -85,9 +93,18 @@ func confirmed(std stdio, yes bool, word, what string) error {
 		return &usageError{what + ": nobody can be asked here", "add --yes"}
 	}
 	fmt.Fprintf(std.err, "%s. Type %s to go on: ", what, word)
-	typed, _ := bufio.NewReader(std.in).ReadString('\n')
-	if strings.TrimSpace(typed) != word {
+	typed := make(chan string, 1)
+	go func() {
+		line, _ := bufio.NewReader(std.in).ReadString('\n')
+		typed <- strings.TrimSpace(line)
+	}()
+	select {
+	case got := <-typed:
+		if got == word {
+			return nil
+		}
 		return &usageError{"not confirmed; nothing was done", ""}
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
-	return nil
 }

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"fmt"
+	"net/url"
 	"os"
+	"strings"
 
 	"cattle/droplets"
 	"cattle/droplets/release"
@@ -14,14 +17,27 @@ func operator(std stdio, withLogin bool) (*release.Operator, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := &release.Operator{Cloud: cloud, Dialer: droplets.DialerFromEnvironment()}
-	if withLogin {
-		home, _ := os.UserHomeDir()
-		if o.Login, err = droplets.NewLogin(std.env("CATTLE_SSH_KEY"), std.env("SSH_AUTH_SOCK"), home); err != nil {
-			return nil, err
-		}
+	dialer, err := droplets.DialerFromEnvironment()
+	if err != nil {
+		return nil, &usageError{"ALL_PROXY: " + err.Error(), "export ALL_PROXY=socks5h://127.0.0.1:1080, or unset it"}
 	}
-	return o, nil
+	o := &release.Operator{Cloud: cloud, Dialer: dialer}
+	if withLogin {
+		o.Login, err = login(std)
+	}
+	return o, err
+}
+
+// login finds the operator's SSH key.
+func login(std stdio) (*droplets.Login, error) {
+	file := std.env("CATTLE_SSH_KEY")
+	home, _ := os.UserHomeDir()
+	l, err := droplets.NewLogin(file, std.env("SSH_AUTH_SOCK"), home)
+	if err != nil && file != "" {
+		return nil, &usageError{"CATTLE_SSH_KEY: " + err.Error(),
+			"name a private key without a passphrase; one with a passphrase goes into an agent: unset CATTLE_SSH_KEY, and ssh-add"}
+	}
+	return l, err
 }
 
 // cloudFromEnv takes the variables that doctl and the Terraform provider take.
@@ -30,8 +46,17 @@ func cloudFromEnv(std stdio) (droplets.Cloud, error) {
 	if token == "" {
 		token = std.env("DIGITALOCEAN_TOKEN")
 	}
+	// A secret of a CI system often ends in a newline.
+	token = strings.TrimSpace(token)
 	if token == "" {
 		return nil, &usageError{"no API token", "export DIGITALOCEAN_ACCESS_TOKEN=… (from https://cloud.digitalocean.com/account/api/tokens)"}
 	}
-	return droplets.Open(droplets.Config{Token: token, URL: std.env("DIGITALOCEAN_API_URL"), UserAgent: "cattle/" + version()})
+	if strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return nil, &usageError{"the API token has characters that no token has", "export DIGITALOCEAN_ACCESS_TOKEN=… in one line"}
+	}
+	api := std.env("DIGITALOCEAN_API_URL")
+	if u, err := url.Parse(api); api != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
+		return nil, &usageError{fmt.Sprintf("DIGITALOCEAN_API_URL is no address of an API: %q", api), "unset DIGITALOCEAN_API_URL"}
+	}
+	return droplets.Open(droplets.Config{Token: token, URL: api, UserAgent: "cattle/" + version()})
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"unicode/utf8"
 
 	"cattle/droplets"
 	"cattle/droplets/release"
@@ -48,7 +50,8 @@ func report(ctx context.Context, err error, std stdio, asJSON bool) int {
 	if errors.As(err, &faults) {
 		printFaults(std, faults, asJSON)
 	}
-	if errors.Is(context.Cause(ctx), errInterrupted) {
+	// A release that was interrupted after its confirm serves all the same.
+	if errors.Is(context.Cause(ctx), errInterrupted) && code != exitLeftover {
 		code = exitInterrupted
 	}
 	if asJSON {
@@ -74,9 +77,28 @@ func (f failure) print(w io.Writer) {
 }
 
 func writeJSON(w io.Writer, v any) error {
-	enc := json.NewEncoder(w)
+	var line bytes.Buffer
+	enc := json.NewEncoder(&line)
 	enc.SetEscapeHTML(false)
-	return enc.Encode(v)
+	if err := enc.Encode(v); err != nil {
+		return err
+	}
+	_, err := w.Write(escapeC1(line.Bytes()))
+	return err
+}
+
+// escapeC1 escapes the control characters that JSON leaves alone and that some
+// terminals obey: 0x7f to 0x9f.
+func escapeC1(line []byte) []byte {
+	var out []byte
+	for _, r := range string(line) {
+		if r >= 0x7f && r <= 0x9f {
+			out = fmt.Appendf(out, `\u%04x`, r)
+			continue
+		}
+		out = utf8.AppendRune(out, r)
+	}
+	return out
 }
 
 // diagnose turns an error into its exit status and its lines.
@@ -100,7 +122,11 @@ func diagnose(err error) (int, []failure) {
 	case errors.As(err, &preflight):
 		return preflightFailures(preflight)
 	case errors.As(err, &broken):
-		return exitFailed, []failure{{Msg: broken.Error(), Hint: "cattle status shows what serves now; cattle gc cleans up"}}
+		out := []failure{{Msg: broken.Error(), Hint: "cattle status shows what serves now; cattle gc cleans up"}}
+		if errors.As(err, &refused) {
+			out = append(out, leftoverFailures(refused.Leftovers)...)
+		}
+		return exitFailed, out
 	case errors.As(err, &refused):
 		return exitNotReleased, refusedFailures(refused)
 	case errors.As(err, &incomplete):

@@ -2,7 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
+	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -32,7 +36,7 @@ type gcOptions struct {
 }
 
 func gc(ctx context.Context, std stdio, file string, opts gcOptions) error {
-	p, err := loadProfile(std, file)
+	p, err := loadQuietly(file)
 	if err != nil {
 		return err
 	}
@@ -45,48 +49,85 @@ func gc(ctx context.Context, std stdio, file string, opts gcOptions) error {
 	if err != nil {
 		return err
 	}
+	if err := knownAttempt(w, opts.Attempt); err != nil {
+		return err
+	}
 	g := release.PlanGC(site, w, opts.GCOptions)
 	if opts.Standbys && len(g.Items) > 0 && !opts.dryRun {
-		if err := confirmed(std, opts.yes, "yes", "this ends every standby"); err != nil {
+		if err := confirmed(ctx, std, opts.yes, "yes", "this ends every standby"); err != nil {
 			return err
 		}
 	}
-	printGarbage(std, g, opts)
-	if opts.dryRun {
-		return nil
-	}
-	if err := o.Collect(ctx, g); err != nil {
+	if err := printGarbage(std, g, w, opts); err != nil || opts.dryRun {
 		return err
 	}
-	return adopt(ctx, std, o, site, w, g)
+	silent := adopt(ctx, std, o, w, g)
+	return errors.Join(silent, o.Collect(ctx, g))
 }
 
-func printGarbage(std stdio, g *release.Garbage, opts gcOptions) {
+// knownAttempt refuses an attempt that no candidate is of: a mistyped one would
+// look like success while the candidate bills on.
+func knownAttempt(w *release.World, attempt string) error {
+	if attempt == "" {
+		return nil
+	}
+	hint := "there is no candidate at all; cattle status shows what there is"
+	for _, m := range slices.Concat(w.Candidates, w.Orphans) {
+		if m.Birth.Attempt == attempt {
+			return nil
+		}
+		hint = "cattle gc --attempt " + m.Birth.Attempt
+	}
+	return &usageError{"no candidate is of the attempt " + attempt, hint}
+}
+
+func printGarbage(std stdio, g *release.Garbage, w *release.World, opts gcOptions) error {
+	var b strings.Builder
 	for _, it := range g.Items {
 		if opts.json {
-			writeJSON(std.out, map[string]any{"message_type": "garbage", "droplet": it.ID, "name": it.Name, "release": it.Birth.Release, "why": it.Why, "dry_run": opts.dryRun})
+			writeJSON(&b, map[string]any{"message_type": "garbage", "droplet": it.ID, "name": it.Name, "release": it.Birth.Release, "why": it.Why, "dry_run": opts.dryRun})
 			continue
 		}
 		verb := "destroying"
 		if opts.dryRun {
 			verb = "would destroy"
 		}
-		fmt.Fprintf(std.out, "%s droplet %d %s: %s\n", verb, it.ID, it.Name, it.Why)
+		fmt.Fprintf(&b, "%s droplet %d %s: %s\n", verb, it.ID, it.Name, it.Why)
 	}
-	if len(g.Items) == 0 && !opts.json {
-		fmt.Fprintln(std.out, "nothing to destroy")
+	if opts.json {
+		writeJSON(&b, map[string]any{"message_type": "result", "verb": "gc", "garbage": len(g.Items), "dry_run": opts.dryRun})
+		return say(std.out, b.String())
 	}
+	for _, m := range w.Candidates {
+		if m.Birth.Attempt != opts.Attempt {
+			fmt.Fprintf(&b, "spared: %s is under way until %s; if nobody is at it any more: cattle gc --attempt %s\n",
+				m.Name, m.Birth.Lease.UTC().Format(time.TimeOnly+" MST"), m.Birth.Attempt)
+		}
+	}
+	for _, m := range w.Unknown {
+		fmt.Fprintf(&b, "spared: the tags of %s were edited; to end it: doctl compute droplet delete %d\n", m.Name, m.ID)
+	}
+	if len(g.Items) == 0 {
+		b.WriteString("nothing to destroy\n")
+	}
+	return say(std.out, b.String())
 }
 
 // adopt finishes a release that died between the switch and its mark: if its
 // droplet serves, it is marked as one that may be a standby later.
-func adopt(ctx context.Context, std stdio, o *release.Operator, site release.Site, w *release.World, g *release.Garbage) error {
-	if g.Unmarked == nil {
+func adopt(ctx context.Context, std stdio, o *release.Operator, w *release.World, g *release.Garbage) error {
+	live := g.Unmarked
+	if live == nil {
 		return nil
 	}
-	if v := o.Verify(ctx, site, w); !v.Serving {
-		return &notServing{site.App, v.Err, w}
+	v, err := o.Adopt(ctx, g)
+	switch {
+	case !v.Serving:
+		fmt.Fprintf(std.err, "%s was switched to by a release that did not end, and does not serve: standbys are spared\n", live.Name)
+		return &notServing{g.Site.App, v.Err, w}
+	case err != nil:
+		return err
 	}
-	fmt.Fprintf(std.err, "%s was switched to by a release that did not end; it serves, and is marked as live now\n", g.Unmarked.Name)
-	return o.Adopt(ctx, g.Unmarked)
+	fmt.Fprintf(std.err, "%s was switched to by a release that did not end; it serves, and is marked as live now\n", live.Name)
+	return nil
 }

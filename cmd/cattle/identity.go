@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 
 	"cattle/droplets"
@@ -77,19 +78,14 @@ func (id *identity) save(path string) error {
 	if err != nil {
 		return err
 	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
+	err = replace(path, func(f io.Writer) error {
+		_, err := f.Write(raw)
 		return err
-	}
-	if err := errors.Join(f.Chmod(0o600), write(f, raw), f.Close()); err != nil {
+	})
+	if err != nil {
 		return fmt.Errorf("keep the identity in %s: %w", path, err)
 	}
 	return nil
-}
-
-func write(f *os.File, b []byte) error {
-	_, err := f.Write(b)
-	return err
 }
 
 // seal wraps the secrets file for this identity's age key.

@@ -28,6 +28,13 @@ func newPrinter(std stdio, asJSON bool) printer {
 	return plainPrinter{std.err}
 }
 
+// say writes text for people. Names and messages come from the cloud, from
+// registries and from droplets: none may move the reader's cursor.
+func say(w io.Writer, text string) error {
+	_, err := io.WriteString(w, droplets.Printable(text))
+	return err
+}
+
 // jsonPrinter writes events as they are.
 type jsonPrinter struct{ w io.Writer }
 

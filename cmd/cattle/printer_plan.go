@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode/utf8"
 
 	"cattle/droplets/release"
 )
@@ -44,27 +45,52 @@ type quotaJSON struct {
 	Limit    int `json:"limit"`
 }
 
-func printPlan(w io.Writer, p *release.Plan, notices []string, asJSON bool) error {
+// printPlan writes the plan for people, folded at width columns (0: not at
+// all), or for programs.
+func printPlan(w io.Writer, width int, p *release.Plan, notices []string, asJSON bool) error {
 	if asJSON {
 		return writeJSON(w, planToJSON(p, notices))
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s of %s\n", p.Verb, p.Release, p.Site.App)
+	row := func(name, text string) {
+		fmt.Fprintf(&b, "  %-15s %s\n", name, hang(text, width-18, 18))
+	}
 	for i, s := range p.Steps {
-		fmt.Fprintf(&b, "  %d. %-12s %s\n", i+1, s.Name, s.Title)
+		row(fmt.Sprintf("%d. %s", i+1, s.Name), s.Title)
 	}
 	for _, c := range p.Changes {
-		fmt.Fprintf(&b, "  %-15s %s → %s\n", c.What+":", orNone(c.From), c.To)
+		row(c.What+":", orNone(c.From)+" → "+c.To)
 	}
 	if limit := p.World.Account.DropletLimit; limit > 0 {
-		fmt.Fprintf(&b, "  %-15s %d of %d droplets now, one more while it runs\n", "quota:", p.World.InAccount, limit)
+		row("quota:", fmt.Sprintf("%d of %d droplets now, one more while it runs", p.World.InAccount, limit))
 	}
-	fmt.Fprintf(&b, "  %-15s %s\n", "cost:", cost(p.Cost))
+	row("cost:", cost(p.Cost))
 	for _, n := range notices {
-		fmt.Fprintf(&b, "  %-15s %s\n", "note:", n)
+		row("note:", n)
 	}
-	_, err := io.WriteString(w, b.String())
-	return err
+	return say(w, b.String())
+}
+
+// hang folds text at word ends and indents what follows the first line.
+func hang(text string, width, indent int) string {
+	var b strings.Builder
+	column := 0
+	for word := range strings.FieldsSeq(text) {
+		n := utf8.RuneCountInString(word)
+		switch {
+		case column == 0:
+		case width > 0 && column+1+n > width:
+			b.WriteString("\n" + strings.Repeat(" ", indent))
+			column = 0
+		default:
+			b.WriteByte(' ')
+			column++
+		}
+		b.WriteString(word)
+		column += n
+	}
+	return b.String()
 }
 
 func planToJSON(p *release.Plan, notices []string) planJSON {
@@ -115,6 +141,5 @@ func printReport(w io.Writer, r *release.Report, asJSON bool) error {
 	if r.Standby != nil {
 		fmt.Fprintf(&b, "standby: %s; to go back: cattle rollback\n", r.Standby.Release)
 	}
-	_, err := io.WriteString(w, b.String())
-	return err
+	return say(w, b.String())
 }

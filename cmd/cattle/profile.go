@@ -17,14 +17,21 @@ func jsonFlag() cli.Flag {
 	return &cli.BoolFlag{Name: "json", Usage: "print JSON, one object a line"}
 }
 
-// loadProfile reads the profile and prints its warnings. Faults are the error,
-// warnings among them.
-func loadProfile(std stdio, path string) (*profiles.Profile, error) {
+// loadProfile reads the profile for a command that makes a release of it, and
+// prints its warnings. Faults are the error, warnings among them.
+func loadProfile(std stdio, path string, asJSON bool) (*profiles.Profile, error) {
 	p, faults := profiles.Load(path, profiles.Options{SecretNames: secrets.Names})
 	if err := faults.Err(); err != nil {
 		return nil, err
 	}
-	return p, faults.Print(std.err, colours(std))
+	return p, printFaults(std, faults, asJSON)
+}
+
+// loadQuietly reads the profile for a command that only asks whose site it is:
+// its warnings were told when it was released.
+func loadQuietly(path string) (*profiles.Profile, error) {
+	p, faults := profiles.Load(path, profiles.Options{SecretNames: secrets.Names})
+	return p, faults.Err()
 }
 
 // printFaults prints diagnostics for the reader or, as NDJSON, for a program.

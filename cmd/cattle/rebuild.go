@@ -36,7 +36,7 @@ func rebuild(ctx context.Context, std stdio, olderThan string, opts releaseOptio
 			return &usageError{"--if-older-than: " + err.Error(), "cattle rebuild --if-older-than 7d"}
 		}
 	}
-	p, err := loadProfile(std, opts.file)
+	p, err := loadProfile(std, opts.file, opts.json)
 	if err != nil {
 		return err
 	}

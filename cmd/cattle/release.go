@@ -50,7 +50,7 @@ func releaseVersion(ctx context.Context, std stdio, opts releaseOptions) error {
 	if err := validVersion(opts.version); err != nil {
 		return err
 	}
-	p, err := loadProfile(std, opts.file)
+	p, err := loadProfile(std, opts.file, opts.json)
 	if err != nil {
 		return err
 	}
@@ -85,11 +85,10 @@ func releaseLoaded(ctx context.Context, std stdio, o *release.Operator, p *profi
 // carryOut prints the plan and executes the very same one.
 func carryOut(ctx context.Context, std stdio, o *release.Operator, plan *release.Plan, notices []string, asJSON, dryRun bool) error {
 	if dryRun {
-		return printPlan(std.out, plan, notices, asJSON)
+		return printPlan(std.out, std.columns(), plan, notices, asJSON)
 	}
-	if err := printPlan(planWriter(std, asJSON), plan, notices, asJSON); err != nil {
-		return err
-	}
+	// A reader that went away stops no release.
+	_ = printPlan(planWriter(std, asJSON), std.columns(), plan, notices, asJSON)
 	out := newPrinter(std, asJSON)
 	o.Emit = out.event
 	report, err := o.Execute(ctx, plan)

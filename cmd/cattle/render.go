@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"path/filepath"
 
 	"github.com/urfave/cli/v2"
 
@@ -37,7 +39,7 @@ func render(ctx context.Context, std stdio, opts renderOptions) error {
 	if err := opts.check(); err != nil {
 		return err
 	}
-	p, err := loadProfile(std, opts.file)
+	p, err := loadProfile(std, opts.file, false)
 	if err != nil {
 		return err
 	}
@@ -85,19 +87,35 @@ func (opts renderOptions) check() error {
 func (opts renderOptions) write(std stdio, u *cloudinit.UserData) error {
 	switch {
 	case opts.format == "files":
+		if left, _ := os.ReadDir(opts.output); len(left) > 0 {
+			return &usageError{opts.output + " is not empty: what is in it would look like part of this release", "cattle render --format files -o NEW-FOLDER " + opts.version}
+		}
 		return u.WriteTree(opts.output)
 	case opts.output == "":
 		_, err := std.out.Write(u.Bytes())
 		return err
 	}
-	f, err := os.OpenFile(opts.output, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	return replace(opts.output, func(f io.Writer) error {
+		if opts.format == "iso" {
+			return u.WriteISO(f)
+		}
+		_, err := f.Write(u.Bytes())
+		return err
+	})
+}
+
+// replace puts a whole new file, mode 0600, in the place of path: what is
+// written holds keys, and an old file may be open to everybody.
+func replace(path string, write func(io.Writer) error) error {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
 	if err != nil {
 		return err
 	}
-	if opts.format == "iso" {
-		return errors.Join(u.WriteISO(f), f.Close())
+	if err := errors.Join(write(f), f.Close()); err != nil {
+		os.Remove(f.Name())
+		return err
 	}
-	return errors.Join(write(f, u.Bytes()), f.Close())
+	return os.Rename(f.Name(), path)
 }
 
 // unopened are the secrets as the operators' file has them: the size of
@@ -115,7 +133,7 @@ func unopened(p *profiles.Profile) (*cloudinit.Sealed, error) {
 
 func validVersion(v string) error {
 	if err := profiles.ValidRelease(v); err != nil {
-		return &usageError{err.Error(), "a version such as v1.2.0, 2026-11-21 or release/1.2+build5"}
+		return &usageError{err.Error(), "name it like v1.2.0, 2026-11-21 or release/1.2+build5"}
 	}
 	return nil
 }

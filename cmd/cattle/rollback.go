@@ -22,7 +22,7 @@ func rollbackCommand(std stdio) *cli.Command {
 }
 
 func rollback(ctx context.Context, std stdio, file, version string, asJSON, dryRun bool) error {
-	p, err := loadProfile(std, file)
+	p, err := loadQuietly(file)
 	if err != nil {
 		return err
 	}

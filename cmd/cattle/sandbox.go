@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/x509"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -28,7 +27,7 @@ import (
 const sandboxToken = "sandbox"
 
 // latencies are the paces of a sandbox. "real" has the times that DigitalOcean
-// was seen to take (FACTS of the API: about 30 s to active, 5 s for an assign);
+// was seen to take (about 30 s to active, 5 s for an assign);
 // "fast" keeps the order of events at a fifteenth of it.
 func latencies() map[string]sandbox.Latency {
 	return map[string]sandbox.Latency{
@@ -104,7 +103,11 @@ func startSandbox(ctx context.Context, opts sandboxOptions) (*runningSandbox, er
 		cloud.Break(version, behaviour)
 	}
 	s := &runningSandbox{cloud: cloud, dir: dir, errs: make(chan error, 2)}
-	if err := errors.Join(s.listen(opts), s.prepare(ctx)); err != nil {
+	if err := s.listen(opts); err != nil {
+		s.close()
+		return nil, err
+	}
+	if err := s.prepare(ctx); err != nil {
 		s.close()
 		return nil, err
 	}
@@ -112,6 +115,9 @@ func startSandbox(ctx context.Context, opts sandboxOptions) (*runningSandbox, er
 }
 
 func (s *runningSandbox) listen(opts sandboxOptions) error {
+	if err := loopback(opts.listen, opts.socks); err != nil {
+		return err
+	}
 	api, err := net.Listen("tcp", opts.listen)
 	if err != nil {
 		return fmt.Errorf("the sandbox's API: %w", err)
@@ -136,11 +142,19 @@ func (s *runningSandbox) listen(opts sandboxOptions) error {
 	return nil
 }
 
+// loopback holds the sandbox to this machine: everybody knows its token.
+func loopback(addresses ...string) error {
+	for _, a := range addresses {
+		host, _, err := net.SplitHostPort(a)
+		if ip := net.ParseIP(host); err != nil || host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+			return &usageError{a + " is no address of this machine alone", "cattle sandbox --listen 127.0.0.1:8420 --socks 127.0.0.1:8421"}
+		}
+	}
+	return nil
+}
+
 // prepare gives the account the SSH key that the operator will log in with.
 func (s *runningSandbox) prepare(ctx context.Context) error {
-	if s.env == nil {
-		return nil
-	}
 	path := s.env["CATTLE_SSH_KEY"]
 	if _, err := os.Stat(path); err == nil {
 		return nil

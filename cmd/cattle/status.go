@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -53,7 +54,7 @@ type dropletJSON struct {
 }
 
 func status(ctx context.Context, std stdio, file string, asJSON bool) error {
-	p, err := loadProfile(std, file)
+	p, err := loadQuietly(file)
 	if err != nil {
 		return err
 	}
@@ -88,8 +89,13 @@ type notServing struct {
 
 func (e *notServing) Error() string { return fmt.Sprintf("%s does not serve: %v", e.app, e.err) }
 
+func (e *notServing) Unwrap() error { return e.err }
+
 func (e *notServing) hint() string {
+	var way, proxy *net.OpError
 	switch {
+	case errors.As(e.err, &way) && way.Op == "socks connect" && errors.As(way.Err, &proxy):
+		return "the proxy of ALL_PROXY does not answer, so this says nothing of the site"
 	case len(e.w.Standbys) > 0:
 		return "cattle rollback"
 	case e.w.Live != nil:
@@ -99,7 +105,7 @@ func (e *notServing) hint() string {
 }
 
 func statusOf(site release.Site, w *release.World, v release.Verdict) statusJSON {
-	out := statusJSON{Type: "status", App: site.App, IP: w.Reserved.IP, Serving: v.Serving, HTTPS: v.HTTPS}
+	out := statusJSON{Type: "status", Droplets: []dropletJSON{}, App: site.App, IP: w.Reserved.IP, Serving: v.Serving, HTTPS: v.HTTPS}
 	if v.Err != nil {
 		out.Problem = v.Err.Error()
 	}
@@ -137,16 +143,20 @@ func (s statusJSON) print(std stdio, now time.Time) error {
 	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	for _, d := range s.Droplets {
 		note := ""
-		if d.GC != "" {
+		switch {
+		case d.GC != "":
 			note = "gc destroys it: " + d.GC
+		case d.Role == "candidate":
+			note = "under way; to end it: cattle gc --attempt " + d.Attempt
+		case d.Role == "unknown":
+			note = fmt.Sprintf("its tags were edited; to end it: doctl compute droplet delete %d", d.ID)
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%s\t%s\t$%.2f a month\t%s\n",
 			d.Role, orNone(d.Release), d.Status, d.ID, orNone(d.Address), age(now.Sub(d.Created)), d.Monthly, note)
 	}
 	t.Flush()
 	fmt.Fprintf(&b, "all of it: $%.2f a month\n", s.Monthly)
-	_, err := fmt.Fprint(std.out, b.String())
-	return err
+	return say(std.out, b.String())
 }
 
 // age rounds a droplet's age for people.

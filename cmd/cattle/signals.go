@@ -1,0 +1,49 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// errInterrupted is the cause of a context that a signal ended.
+var errInterrupted = errors.New("interrupted")
+
+// interruptible returns a context that the first signal ends, which lets a
+// release undo what it did; a second one leaves at once. A terminal that is
+// closed (SIGHUP) is an interrupt like any other. A reader that goes away
+// (SIGPIPE, as behind `| head`) is none: the release goes on without it.
+func interruptible(std stdio) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	signal.Ignore(syscall.SIGPIPE)
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	go func() {
+		if _, ok := <-signals; !ok {
+			return
+		}
+		std.interrupted("ending in order; interrupt again to leave at once")
+		cancel(errInterrupted)
+		if _, ok := <-signals; ok {
+			std.interrupted("left at once; cattle status shows what is left, and cattle gc --attempt ID ends it")
+			os.Exit(exitInterrupted)
+		}
+	}()
+	return ctx, func() {
+		signal.Stop(signals)
+		close(signals)
+		cancel(nil)
+	}
+}
+
+// interrupted tells on a line of its own, whatever a printer has drawn there.
+func (std stdio) interrupted(what string) {
+	clear := ""
+	if std.errTTY {
+		clear = "\r\x1b[K"
+	}
+	fmt.Fprintf(std.err, "%scattle: interrupted: %s\n", clear, what)
+}
