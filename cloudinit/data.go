@@ -3,7 +3,6 @@ package cloudinit
 import (
 	"encoding/json"
 	"fmt"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -141,7 +140,7 @@ func userFiles(v *view) ([]File, error) {
 		content := []byte(f.Content)
 		if f.From != "" {
 			var err error
-			if content, err = os.ReadFile(localPath(v.in.Profile.Dir, f.From)); err != nil {
+			if content, err = profiles.ReadFile(localPath(v.in.Profile.Dir, f.From)); err != nil {
 				return nil, fmt.Errorf("files.%d.from: %w", i, err)
 			}
 		}

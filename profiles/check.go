@@ -15,6 +15,7 @@ type checker struct {
 	p      *Profile
 	places map[string]place
 	bad    map[string]bool // paths with a fault already
+	above  map[string]bool // what such a path is in
 	root   pos
 	used   map[string]bool // secrets that something names
 }
@@ -25,7 +26,7 @@ func (c *checker) at(path string) pos {
 		if place, ok := c.places[path]; ok {
 			return place.value
 		}
-		path = path[:max(strings.LastIndexByte(path, '.'), 0)]
+		path = above(path)
 	}
 	return c.root
 }
@@ -60,12 +61,29 @@ func (c *checker) missing(path, hint, format string, args ...any) {
 // suppressed says whether a path, or what it is in or has in it, could not be
 // read: then a fault there is told already.
 func (c *checker) suppressed(path string) bool {
-	for bad := range c.bad {
-		if bad == path || strings.HasPrefix(path, bad+".") || path != "" && strings.HasPrefix(bad, path+".") {
+	if c.bad[path] || c.above[path] {
+		return true
+	}
+	for up := above(path); up != ""; up = above(up) {
+		if c.bad[up] {
 			return true
 		}
 	}
 	return false
+}
+
+// above is the path that a path is in, "" for the profile.
+func above(path string) string { return path[:max(strings.LastIndexByte(path, '.'), 0)] }
+
+// parents are all paths, the profile not being one, that have one of paths in them.
+func parents(paths map[string]bool) map[string]bool {
+	out := map[string]bool{}
+	for path := range paths {
+		for up := above(path); up != "" && !out[up]; up = above(up) {
+			out[up] = true
+		}
+	}
+	return out
 }
 
 // matches reports a value that is given and does not match.
@@ -147,11 +165,10 @@ func (c *checker) droplet() {
 	d := c.p.Droplet
 	c.matches("droplet.region", d.Region, slugPattern, "a slug", "such as nyc3, fra1 or sgp1")
 	c.matches("droplet.size", d.Size, slugPattern, "a slug", "such as s-1vcpu-1gb")
-	c.matches("droplet.image", d.Image, slugPattern, "a slug", "such as debian-13-x64")
-	c.matches("droplet.vpc", d.VPC, uuidPattern, "a VPC's UUID", "`doctl vpcs list` shows it")
-	if known := []string{"debian-13-x64", "ubuntu-24-04-x64"}; slugPattern.MatchString(d.Image) && !slices.Contains(known, d.Image) {
-		c.warnf(c.at("droplet.image"), "known are "+listed(known), "droplets of %s are not known to boot", quote(d.Image))
+	if _, ok := ImageFamily(d.Image); d.Image != "" && !ok {
+		c.wrong("droplet.image", strings.Join(Images(), " or "), "droplet.image is not one that cattle makes machines of: %s", quote(d.Image))
 	}
+	c.matches("droplet.vpc", d.VPC, uuidPattern, "a VPC's UUID", "`doctl vpcs list` shows it")
 	for i, tag := range d.Tags {
 		c.matches(join("droplet.tags", itoa(i)), tag, tagPattern, "a tag", "letters, digits and _ : -")
 	}

@@ -1,7 +1,6 @@
 package profiles
 
 import (
-	"os"
 	"path"
 	"slices"
 	"strings"
@@ -97,12 +96,8 @@ func (c *checker) localFile(at, name string) {
 	if name == "" {
 		return
 	}
-	info, err := os.Stat(name)
-	switch {
-	case err != nil:
-		c.wrong(at, "the path is relative to the profile", "%s: %s: %s", at, quote(name), reason(err))
-	case !info.Mode().IsRegular():
-		c.wrong(at, "list the files one by one", "%s: %s is not a file", at, quote(name))
+	if err := checkFile(name); err != nil {
+		c.wrong(at, fileHint(err, "the path is relative to the profile"), "%s: %s: %s", at, quote(name), reason(err))
 	}
 }
 

@@ -68,7 +68,7 @@ func (c *checker) service(at, name string, services map[string]bool, suffix stri
 	}
 	names := sortedKeys(services)
 	hint := "services are " + listed(names)
-	if best, ok := nearest(name, names); ok {
+	if best, ok := Nearest(name, names); ok {
 		hint = "did you mean " + quote(best+suffix) + "?"
 	} else if len(names) == 1 {
 		hint = "the only service is " + quote(names[0])

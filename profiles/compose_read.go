@@ -1,7 +1,6 @@
 package profiles
 
 import (
-	"os"
 	"strings"
 
 	"gopkg.in/yaml.v3"
@@ -20,9 +19,9 @@ func (c *checker) readCompose() []*source {
 	var out []*source
 	for i, name := range c.p.Compose {
 		at := join("compose", itoa(i))
-		text, err := os.ReadFile(name)
+		text, err := ReadFile(name)
 		if err != nil {
-			c.wrong(at, "the path is relative to the profile", "compose file %s: %s", quote(name), reason(err))
+			c.wrong(at, fileHint(err, "the path is relative to the profile"), "compose file %s: %s", quote(name), reason(err))
 			continue
 		}
 		src := newSource(name, text)

@@ -2,6 +2,7 @@ package profiles
 
 import (
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -60,7 +61,7 @@ func (d *decoder) wrong(path string, n *node, want, hint string) {
 
 func (d *decoder) structure(path string, n *node, v reflect.Value) {
 	if n.kind != kindMapping {
-		d.wrong(path, n, "a mapping", "write it as `key: value` lines")
+		d.wrong(path, n, "a mapping", mappingHint(path, n))
 		return
 	}
 	names := keysOf(v.Type())
@@ -79,6 +80,39 @@ func (d *decoder) structure(path string, n *node, v reflect.Value) {
 	}
 }
 
+// A guess is the one key of a mapping that a lone value is most likely for.
+type guess struct {
+	path, key string
+	fits      *regexp.Regexp
+	example   string // where the value does not fit
+}
+
+var guesses = []guess{
+	{"secrets", "file", regexp.MustCompile(`^[\w/.][\w./-]*\.(env|ya?ml|json)$`), "secrets.env"},
+	{"mail", "relay", regexp.MustCompile(`^[\w-]+(\.[\w-]+)+$`), "smtp.example.com"},
+	{"health", "path", regexp.MustCompile(`^/[\w./-]*$`), "/up"},
+	{"droplet", "region", regexp.MustCompile(`^[a-z]{3}[0-9]$`), "nyc3"},
+	{"droplet", "size", regexp.MustCompile(`^[a-z][a-z0-9.]*(-[a-z0-9.]+)+$`), "s-1vcpu-1gb"},
+}
+
+// mappingHint writes a lone value as the mapping that it was meant for.
+func mappingHint(path string, n *node) string {
+	hint := "write it as `key: value` lines"
+	if n.kind != kindScalar {
+		return hint
+	}
+	for _, g := range guesses {
+		if g.path != path {
+			continue
+		}
+		if n.shows() && g.fits.MatchString(n.value) {
+			return g.path + ": {" + g.key + ": " + n.value + "}"
+		}
+		hint = g.path + ": {" + g.key + ": " + g.example + "}"
+	}
+	return hint
+}
+
 // keysOf returns the YAML keys of a struct by field index, "-" for none.
 func keysOf(t reflect.Type) []string {
 	names := make([]string, t.NumField())
@@ -92,7 +126,7 @@ func keysOf(t reflect.Type) []string {
 
 // unknown reports a key; the one that was meant is then not called missing.
 func (d *decoder) unknown(path string, key *node, names []string) {
-	if meant, ok := nearest(key.value, names); ok {
+	if meant, ok := Nearest(key.value, names); ok {
 		d.bad[join(path, meant)] = true
 	}
 	d.errorf(key.pos, unknownHint(key.value, names), "unknown key %s", quote(key.value))

@@ -21,9 +21,10 @@ type Diagnostic struct {
 	Severity Severity `json:"severity"`
 	// File is written as the user wrote it, or "starter NAME".
 	File string `json:"file"`
-	// Line and Column count from 1; columns count characters, not bytes.
-	Line    int    `json:"line"`
-	Column  int    `json:"column"`
+	// Line and Column count from 1; columns count characters, not bytes. Both
+	// are 0, and not in the JSON, where nothing of the file could be read.
+	Line    int    `json:"line,omitempty"`
+	Column  int    `json:"column,omitempty"`
 	Message string `json:"message"`
 	Hint    string `json:"hint,omitempty"`
 	// Source is the line that the fault is in, with control characters
@@ -36,7 +37,14 @@ type Diagnostic struct {
 
 // String is the line without source and hint: file:line:col: severity: message.
 func (d Diagnostic) String() string {
-	return printable(fmt.Sprintf("%s:%d:%d: %s: %s", d.File, d.Line, d.Column, d.Severity, d.Message))
+	return printable(fmt.Sprintf("%s: %s: %s", d.place(), d.Severity, d.Message))
+}
+
+func (d Diagnostic) place() string {
+	if d.Line == 0 {
+		return d.File
+	}
+	return fmt.Sprintf("%s:%d:%d", d.File, d.Line, d.Column)
 }
 
 // Diagnostics are all faults that were found, in the order of files and lines.
@@ -62,21 +70,42 @@ func (ds Diagnostics) Err() error {
 	return ds
 }
 
-// Print writes each fault with its source line, a caret and the hint.
-// Colour is ANSI; whether the reader can see it is the caller's knowledge.
+// maxPrinted is how many faults are printed: nobody reads more, and the first
+// ones are often the cause of the others.
+const maxPrinted = 50
+
+// Print writes each fault with its source line, a caret and the hint; of more
+// than 50 it counts the rest. Colour is ANSI; whether the reader can see it is
+// the caller's knowledge.
 func (ds Diagnostics) Print(w io.Writer, colour bool) error {
-	for _, d := range ds {
+	shown := ds[:min(len(ds), maxPrinted)]
+	for _, d := range shown {
 		if _, err := io.WriteString(w, d.text(paint{colour})); err != nil {
 			return err
 		}
 	}
+	if rest := ds[len(shown):]; len(rest) > 0 {
+		_, err := io.WriteString(w, rest.counted())
+		return err
+	}
 	return nil
+}
+
+// counted is the closing line for faults that are not printed.
+func (ds Diagnostics) counted() string {
+	errors := 0
+	for _, d := range ds {
+		if d.Severity == SeverityError {
+			errors++
+		}
+	}
+	return fmt.Sprintf("and %d more (errors: %d)\n", len(ds), errors)
 }
 
 func (d Diagnostic) text(p paint) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s %s\n",
-		p.bold(printable(fmt.Sprintf("%s:%d:%d:", d.File, d.Line, d.Column))),
+		p.bold(printable(d.place()+":")),
 		p.severity(d.Severity), printable(d.Message))
 	if d.Source != "" {
 		fmt.Fprintf(&b, "  %s\n  %s%s\n", d.Source, strings.Repeat(" ", max(d.caret-1, 0)), p.green("^"))
@@ -120,6 +149,11 @@ func (r *report) add(s Severity, at pos, hint, format string, args ...any) {
 		d.Source, d.caret = at.src.show(d.Line, d.Column)
 	}
 	r.list = append(r.list, d)
+}
+
+// whole reports a fault of a file that nothing could be read of.
+func (r *report) whole(file, hint, format string, args ...any) {
+	r.list = append(r.list, Diagnostic{Severity: SeverityError, File: file, Message: fmt.Sprintf(format, args...), Hint: hint})
 }
 
 func (r *report) errorf(at pos, hint, format string, args ...any) {

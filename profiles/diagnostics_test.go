@@ -16,16 +16,17 @@ func loadText(t testing.TB, text string) (*Profile, Diagnostics) {
 const shortestProfile = "app: blog\ndomain: blog.example.com\nimage: ghcr.io/me/blog\nport: 8000\n"
 
 func TestPrintColoured(t *testing.T) {
-	_, faults := loadText(t, strings.Replace(shortestProfile, "port", "prot", 1)+"droplet: {image: centos-9-x64}\n")
+	_, faults := loadText(t, strings.Replace(shortestProfile, "port", "prot", 1)+"secrets: {file: s.env, deliver: user-data}\n-- s.env --\n")
 	var b strings.Builder
 	if err := faults.Print(&b, true); err != nil {
 		t.Fatal(err)
 	}
 	want := "\x1b[1mcattle.yaml:4:1:\x1b[0m \x1b[31merror:\x1b[0m unknown key \"prot\"\n" +
 		"  prot: 8000\n  \x1b[32m^\x1b[0m\n  \x1b[32mhint:\x1b[0m did you mean \"port\"?\n" +
-		"\x1b[1mcattle.yaml:5:18:\x1b[0m \x1b[33mwarning:\x1b[0m droplets of \"centos-9-x64\" are not known to boot\n" +
-		"  droplet: {image: centos-9-x64}\n                   \x1b[32m^\x1b[0m\n" +
-		"  \x1b[32mhint:\x1b[0m known are debian-13-x64 and ubuntu-24-04-x64\n"
+		"\x1b[1mcattle.yaml:5:33:\x1b[0m \x1b[33mwarning:\x1b[0m the key to the secrets rides in user-data, " +
+		"which the cloud keeps and root on the droplet can always read\n" +
+		"  secrets: {file: s.env, deliver: user-data}\n                                  \x1b[32m^\x1b[0m\n" +
+		"  \x1b[32mhint:\x1b[0m deliver: ssh keeps the key out of it\n"
 	if b.String() != want {
 		t.Errorf("got\n%q\nwant\n%q", b.String(), want)
 	}
@@ -84,7 +85,10 @@ func TestShowBlotsSecrets(t *testing.T) {
 		{"password:", 1, "password:", 1},
 		{"secrets: {file: a.env}", 10, "secrets: {file: a.env}", 10},
 		{"é: {auth: x, b: 1}", 14, "é: {auth: ********, b: 1}", 21},
+		{"secrets: secrets.env", 10, "secrets: secrets.env", 10},
+		{"{secrets: 'a/b.yaml', password: x.env2}", 12, "{secrets: 'a/b.yaml', password: ********}", 12},
 		{"", 1, "", 0},
+		{strings.Repeat("a", 5000), 1, "", 0},
 	} {
 		got, caret := newSource("x", []byte(c.line)).show(1, c.col)
 		if got != c.want || caret != c.wantCaret {

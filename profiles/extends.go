@@ -3,7 +3,6 @@ package profiles
 import (
 	"errors"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -11,6 +10,9 @@ import (
 
 // shortest is what a newcomer can write into an empty file.
 const shortest = "the shortest profile is four lines: app, domain, image, port"
+
+// newcomer is the hint where there is no profile yet.
+const newcomer = "write one: app: blog / domain: blog.example.com / image: ghcr.io/me/blog / port: 8000, or name it with --file"
 
 // maxChain bounds extends where symbolic links hide a circle.
 const maxChain = 16
@@ -25,13 +27,16 @@ type reader struct {
 // profile reads a file and all that it extends, merged. It is nil after an
 // error that leaves nothing to check.
 func (r *reader) profile(path string) *node {
-	text, err := os.ReadFile(path)
-	src := r.number(newSource(path, text))
-	if err != nil {
-		r.errorf(src.start(), "", "cannot be read: %s", reason(err))
+	text, err := ReadFile(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		r.whole(path, newcomer, "no such file")
+		return nil
+	case err != nil:
+		r.whole(path, fileHint(err, ""), "cannot be read: %s", reason(err))
 		return nil
 	}
-	return r.tree(src, filepath.Dir(path))
+	return r.tree(r.number(newSource(path, text)), filepath.Dir(path))
 }
 
 func (r *reader) number(src *source) *source {
@@ -86,11 +91,13 @@ func (r *reader) parent(ext *node, dir string) *node {
 		r.errorf(ext.pos, "", "extends goes round in a circle: %s", strings.Join(append(r.chain[i:len(r.chain):len(r.chain)], path), " -> "))
 		return nil
 	}
-	if _, err := os.Stat(path); err != nil {
-		r.errorf(ext.pos, "the path is relative to the file that says extends", "extends names %s: %s", quote(path), reason(err))
+	text, err := ReadFile(path)
+	if err != nil {
+		hint := fileHint(err, "the path is relative to the file that says extends")
+		r.errorf(ext.pos, hint, "extends names %s: %s", quote(path), reason(err))
 		return nil
 	}
-	return r.profile(path)
+	return r.tree(r.number(newSource(path, text)), filepath.Dir(path))
 }
 
 // restamp gives what a starter says the place where the user asked for it.
@@ -132,8 +139,9 @@ func merge(child, parent *node) *node {
 	}
 	out := *child
 	out.fields = slices.Clone(child.fields)
+	own := child.keys()
 	for _, f := range parent.fields {
-		if i := out.index(f.key.value); i >= 0 {
+		if i, ok := own[f.key.value]; ok {
 			out.fields[i].value = merge(out.fields[i].value, f.value)
 		} else {
 			out.fields = append(out.fields, f)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"path/filepath"
 	"reflect"
 	"regexp"
@@ -40,7 +39,7 @@ func Load(path string, opts Options) (*Profile, Diagnostics) {
 	d := &decoder{report: r, places: map[string]place{}, bad: map[string]bool{}}
 	p := &Profile{Path: path, Dir: filepath.Dir(path)}
 	d.decode("", tree, reflect.ValueOf(p).Elem())
-	c := &checker{report: r, p: p, places: d.places, bad: d.bad, root: tree.pos, used: map[string]bool{}}
+	c := &checker{report: r, p: p, places: d.places, bad: d.bad, above: parents(d.bad), root: tree.pos, used: map[string]bool{}}
 	c.all(context.Background(), opts)
 	if r.list.HasErrors() {
 		return nil, r.sorted()
@@ -102,8 +101,8 @@ func (c *checker) learnSecrets(opts Options) {
 		return
 	}
 	c.p.vault.open = true
-	if _, err := os.Stat(file); err != nil {
-		c.wrong("secrets.file", "make it with `sops edit "+file+"`", "secrets file %s: %s", quote(file), reason(err))
+	if err := checkFile(file); err != nil {
+		c.wrong("secrets.file", fileHint(err, "make it with `sops edit "+file+"`"), "secrets file %s: %s", quote(file), reason(err))
 		return
 	}
 	if opts.SecretNames == nil {

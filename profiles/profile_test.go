@@ -32,7 +32,9 @@ func TestProfiles(t *testing.T) {
 func TestLoadMissing(t *testing.T) {
 	t.Chdir(t.TempDir())
 	p, faults := Load("cattle.yaml", Options{})
-	if want := "cattle.yaml:1:1: error: cannot be read: no such file or directory"; p != nil || faults.Error() != want {
+	want := "cattle.yaml: error: no such file\n" +
+		"  hint: write one: app: blog / domain: blog.example.com / image: ghcr.io/me/blog / port: 8000, or name it with --file"
+	if p != nil || faults.Error() != want || faults[0].String() != "cattle.yaml: error: no such file" {
 		t.Errorf("got %v", faults)
 	}
 }
@@ -122,7 +124,7 @@ func TestDidYouMean(t *testing.T) {
 	for word, want := range map[string]string{
 		"prot": "port", "Port": "port", "imgae": "image", "reservedip": "reserved_ip", "route": "routes", "xyzzy": "", "": "",
 	} {
-		if got, _ := nearest(word, known); got != want {
+		if got, _ := Nearest(word, known); got != want {
 			t.Errorf("%q: got %q, want %q", word, got, want)
 		}
 	}

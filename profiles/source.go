@@ -37,8 +37,15 @@ func (s *source) line(n int) string {
 	return s.lines[n-1]
 }
 
+// maxShown is the longest line that is shown, in bytes. What has longer ones
+// was not written by hand, and may have a fault in every column.
+const maxShown = 2000
+
 // show returns a line as it may be printed, and where col is in it.
 func (s *source) show(line, col int) (string, int) {
+	if len(s.line(line)) > maxShown {
+		return "", 0
+	}
 	text := []rune(s.line(line))
 	if len(strings.TrimSpace(string(text))) == 0 {
 		return "", 0
@@ -53,26 +60,62 @@ func (s *source) show(line, col int) (string, int) {
 var looksSecret = regexp.MustCompile(
 	`(?i)[\w.-]*(?:passw|passphrase|secret|token|api_?key|private_?key|auth)[\w.-]*["']?\s*[:=]\s*`)
 
+// namesSecrets is the name of a secrets file, which the key `secrets` invites.
+var namesSecrets = regexp.MustCompile(`^["']?[\w./-]+\.(?:env|ya?ml|json)["']?\s*(?:[,}#]|$)`)
+
 // blot replaces what follows a key that looks like a secret's, unless that is
 // a ${NAME}, and moves the caret along.
 func blot(text []rune, at int) ([]rune, int) {
 	line := string(text)
 	var out strings.Builder
 	rest, caret := 0, at
+	for _, span := range secretSpans(line) {
+		out.WriteString(line[rest:span[0]] + "********")
+		caret = shift(line, at, caret, span[0], span[1])
+		rest = span[1]
+	}
+	out.WriteString(line[rest:])
+	return []rune(out.String()), caret
+}
+
+// secretSpans are from where to where, in bytes, a line has what looks secret.
+func secretSpans(line string) [][2]int {
+	var out [][2]int
+	rest := 0
 	for _, m := range looksSecret.FindAllStringIndex(line, -1) {
 		if m[0] < rest {
 			continue
 		}
-		end := m[1] + secretLength(line[m[1]:])
-		if end == m[1] {
-			continue
+		if n := secretLength(line[m[1]:]); n > 0 {
+			rest = m[1] + n
+			out = append(out, [2]int{m[1], rest})
 		}
-		out.WriteString(line[rest:m[1]] + "********")
-		caret = shift(line, at, caret, m[1], end)
-		rest = end
 	}
-	out.WriteString(line[rest:])
-	return []rune(out.String()), caret
+	return out
+}
+
+// shows says whether what is written at a place is shown with a fault there,
+// and so may be repeated in its message.
+func (p pos) shows() bool {
+	if p.src == nil {
+		return true
+	}
+	line := p.src.line(p.line)
+	if len(line) > maxShown {
+		return false
+	}
+	if !utf8.ValidString(line) {
+		return false // columns are of the decoded text
+	}
+	runes := []rune(line)
+	at := len(string(runes[:min(max(p.col-1, 0), len(runes))]))
+	for _, span := range secretSpans(line) {
+		if span[0] <= at && at < span[1] {
+			return false
+		}
+	}
+	// A block scalar is not on the line where it begins.
+	return !strings.ContainsAny(line[at:min(at+1, len(line))], "|>") || !looksSecret.MatchString(line[:at])
 }
 
 // shift moves the caret when line[from:to] has become eight characters.
@@ -91,6 +134,9 @@ func shift(line string, at, caret, from, to int) int {
 // secretLength returns how many bytes of s are a plain value: 0 for ${NAME},
 // for a block or flow collection, and where there is nothing.
 func secretLength(s string) int {
+	if namesSecrets.MatchString(s) {
+		return 0
+	}
 	body := strings.TrimLeft(s, `"'`)
 	if body == "" || strings.HasPrefix(body, "${") || strings.ContainsAny(s[:1], "{[|>&*#") {
 		return 0

@@ -54,6 +54,15 @@ func (n *node) index(key string) int {
 	return slices.IndexFunc(n.fields, func(f field) bool { return f.key.value == key })
 }
 
+// keys is index for those who ask for every key of a large mapping.
+func (n *node) keys() map[string]int {
+	out := make(map[string]int, len(n.fields))
+	for i, f := range n.fields {
+		out[f.key.value] = i
+	}
+	return out
+}
+
 // describe says in a user's words what a node is.
 func (n *node) describe() string {
 	switch n.kind {
@@ -64,17 +73,31 @@ func (n *node) describe() string {
 	case kindNull:
 		return "nothing"
 	}
+	shows := n.shows()
 	switch n.tag {
 	case "!!int", "!!float":
-		return "the number " + n.value
+		if shows {
+			return "the number " + n.value
+		}
+		return "a number"
 	case "!!bool":
-		return n.value
+		if shows {
+			return n.value
+		}
+		return "a boolean"
 	}
-	return "the text " + quote(n.value)
+	if shows {
+		return "the text " + quote(n.value)
+	}
+	return "text"
 }
 
 // maxNodes bounds a tree: a few aliases of aliases would fill the memory.
 const maxNodes = 100_000
+
+// maxKeys bounds a mapping: the YAML reader of compose-go compares each key
+// with each, which takes half a minute for 100,000 of them.
+const maxKeys = 10_000
 
 // A grower turns yaml.Nodes into nodes and reports what YAML forbids but
 // yaml.v3 lets pass in Node form.
@@ -83,6 +106,8 @@ type grower struct {
 	src   *source
 	count int
 	open  []*yaml.Node // aliases being expanded
+	// aliased says that there was one.
+	aliased bool
 }
 
 // grow returns the tree of a document, nil after an error.
@@ -90,8 +115,11 @@ func grow(src *source, doc *yaml.Node, r *report) *node {
 	g := &grower{report: r, src: src}
 	before := len(r.list)
 	root := g.node(doc)
-	if g.count > maxNodes {
-		g.errorf(src.start(), "", "aliases make this file larger than %d values", maxNodes)
+	switch {
+	case g.full() && g.aliased:
+		g.errorf(src.start(), "write out what is needed", "aliases make this file larger than %d values", maxNodes)
+	case g.full():
+		g.errorf(src.start(), "is it the right file?", "the file has more than %d values", maxNodes)
 	}
 	if len(r.list) > before {
 		return nil
@@ -99,11 +127,14 @@ func grow(src *source, doc *yaml.Node, r *report) *node {
 	return root
 }
 
+// full says that the walk is to end.
+func (g *grower) full() bool { return g.count > maxNodes }
+
 func (g *grower) at(y *yaml.Node) pos { return pos{g.src, y.Line, y.Column} }
 
 func (g *grower) node(y *yaml.Node) *node {
 	n := &node{pos: g.at(y)}
-	if g.count++; g.count > maxNodes {
+	if g.count++; g.full() {
 		return n
 	}
 	switch y.Kind {
@@ -116,8 +147,8 @@ func (g *grower) node(y *yaml.Node) *node {
 		g.mapping(n, y)
 	case yaml.SequenceNode:
 		n.kind = kindSequence
-		for _, item := range y.Content {
-			n.items = append(n.items, g.node(item))
+		for i := 0; i < len(y.Content) && !g.full(); i++ {
+			n.items = append(n.items, g.node(y.Content[i]))
 		}
 	case yaml.ScalarNode:
 		g.scalar(n, y)
@@ -137,6 +168,7 @@ func (g *grower) alias(y *yaml.Node) *node {
 		g.errorf(g.at(y), "", "alias *%s stands inside its own anchor", y.Value)
 		return &node{pos: g.at(y)}
 	}
+	g.aliased = true
 	g.open = append(g.open, y.Alias)
 	defer func() { g.open = g.open[:len(g.open)-1] }()
 	return g.node(y.Alias)
@@ -144,7 +176,8 @@ func (g *grower) alias(y *yaml.Node) *node {
 
 func (g *grower) mapping(n *node, y *yaml.Node) {
 	var merges []*yaml.Node
-	for i := 0; i+1 < len(y.Content); i += 2 {
+	seen := map[string]int{} // where in n.fields
+	for i := 0; i+1 < len(y.Content) && !g.full(); i += 2 {
 		key, value := y.Content[i], y.Content[i+1]
 		if key.Kind == yaml.AliasNode {
 			key = key.Alias
@@ -155,27 +188,31 @@ func (g *grower) mapping(n *node, y *yaml.Node) {
 		case key.ShortTag() == "!!merge":
 			merges = append(merges, value)
 		default:
-			g.field(n, key, value)
+			g.field(n, seen, key, value)
 		}
 	}
 	for _, m := range merges {
-		g.merge(n, m)
+		g.merge(n, seen, m)
+	}
+	if len(n.fields) > maxKeys && !g.full() {
+		g.errorf(n.pos, "is it the right file?", "a mapping of more than %d keys", maxKeys)
 	}
 }
 
-func (g *grower) field(n *node, key, value *yaml.Node) {
+func (g *grower) field(n *node, seen map[string]int, key, value *yaml.Node) {
 	k := &node{pos: g.at(key), kind: kindScalar, tag: key.ShortTag(), value: key.Value}
-	if i := n.index(key.Value); i >= 0 {
+	if i, ok := seen[key.Value]; ok {
 		first := n.fields[i].key
 		g.errorf(k.pos, "keep one of them: the first is on line "+itoa(first.line), "duplicate key %s", quote(key.Value))
 		return
 	}
+	seen[key.Value] = len(n.fields)
 	n.fields = append(n.fields, field{k, g.node(value)})
 }
 
 // merge adds what `<<: *anchor` or `<<: [*a, *b]` brings; keys that are there
 // already stay.
-func (g *grower) merge(n *node, y *yaml.Node) {
+func (g *grower) merge(n *node, seen map[string]int, y *yaml.Node) {
 	from := g.node(y)
 	list := []*node{from}
 	if from.kind == kindSequence {
@@ -187,7 +224,8 @@ func (g *grower) merge(n *node, y *yaml.Node) {
 			return
 		}
 		for _, f := range m.fields {
-			if n.index(f.key.value) < 0 {
+			if _, ok := seen[f.key.value]; !ok {
+				seen[f.key.value] = len(n.fields)
 				n.fields = append(n.fields, f)
 			}
 		}

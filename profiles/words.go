@@ -21,13 +21,15 @@ func atoi(s string) int {
 // didYouMean is a hint naming the known word nearest to a wrong one, or ""
 // when none is near.
 func didYouMean(word string, known []string) string {
-	if best, ok := nearest(word, known); ok {
+	if best, ok := Nearest(word, known); ok {
 		return "did you mean " + quote(best) + "?"
 	}
 	return ""
 }
 
-func nearest(word string, known []string) (string, bool) {
+// Nearest is the known word that word was probably meant to be; false when none
+// is near.
+func Nearest(word string, known []string) (string, bool) {
 	best, least := "", max(1, len(word)/3)+1
 	for _, k := range slices.Sorted(slices.Values(known)) {
 		if len(word) > 100 {

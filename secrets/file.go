@@ -63,7 +63,7 @@ const encryptedValue = "ENC["
 // encrypted, names that an environment can carry. Nothing is decrypted and no
 // key is needed. Faults of the file are *InputError.
 func Read(path string) (*File, error) {
-	raw, err := os.ReadFile(path)
+	raw, err := readFile(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, &InputError{path, "no such file", "sops edit " + path}
 	}

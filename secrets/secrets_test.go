@@ -2,6 +2,7 @@ package secrets_test
 
 import (
 	"bytes"
+	"debug/buildinfo"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,7 +13,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"filippo.io/age"
@@ -108,12 +112,22 @@ func TestSealIsForOneDropletAlone(t *testing.T) {
 	}
 }
 
-// sopsCommand builds the real sops, of the version that go.mod pins.
+// sopsCommand builds the real sops, of the version that go.mod pins, with the
+// race detector when the test has it: then all that sops is made of has been
+// compiled for the test already.
 func sopsCommand(t *testing.T) string {
 	t.Helper()
 	bin := filepath.Join(t.TempDir(), "sops")
-	if out, err := exec.Command("go", "build", "-o", bin, "github.com/getsops/sops/v3/cmd/sops").CombinedOutput(); err != nil {
+	args := []string{"build", fmt.Sprintf("-race=%v", raceDetector), "-o", bin, "github.com/getsops/sops/v3/cmd/sops"}
+	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
 		t.Fatalf("build sops: %v\n%s", err, out)
+	}
+	info, err := buildinfo.ReadFile(bin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if race := slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}); race != raceDetector {
+		t.Errorf("sops has the race detector: %v, this test: %v", race, raceDetector)
 	}
 	return bin
 }
@@ -269,6 +283,25 @@ func TestReadFaults(t *testing.T) {
 				t.Error("the error tells the value")
 			}
 		})
+	}
+}
+
+// TestReadOddFiles: a fifo would hang, a device never end.
+func TestReadOddFiles(t *testing.T) {
+	dir := t.TempDir()
+	in := func(name string) string { return filepath.Join(dir, name) }
+	if err := errors.Join(syscall.Mkfifo(in("pipe.env"), 0o600), os.Mkdir(in("folder.env"), 0o700), os.Symlink("/dev/zero", in("zero.env"))); err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, in("huge.env"), bytes.Repeat([]byte("A=b\n"), 1<<18+1))
+	for name, want := range map[string]string{
+		"pipe.env": "not a regular file", "folder.env": "not a regular file", "zero.env": "not a regular file", "huge.env": "larger than 1 MiB",
+	} {
+		_, err := secrets.Read(in(name))
+		var input *secrets.InputError
+		if !errors.As(err, &input) || input.Msg != want || input.Hint == "" {
+			t.Errorf("%s: got %v, want %s", name, err, want)
+		}
 	}
 }
 
