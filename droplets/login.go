@@ -29,6 +29,15 @@ func (l *Login) Close() error {
 	return l.conn.Close()
 }
 
+// Fingerprints are those of the operator's keys, MD5 as the API gives them.
+func (l *Login) Fingerprints() []string {
+	out := make([]string, len(l.signers))
+	for i, s := range l.signers {
+		out[i] = ssh.FingerprintLegacyMD5(s.PublicKey())
+	}
+	return out
+}
+
 // defaultKeys are the names that ssh itself tries, best first.
 var defaultKeys = []string{"id_ed25519", "id_ecdsa", "id_rsa"}
 

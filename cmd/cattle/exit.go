@@ -143,9 +143,12 @@ func count(n int, what string) string {
 }
 
 func preflightFailures(e *release.Preflight) (int, []failure) {
-	code := exitNotReleased
-	if e.Input() {
+	code := exitFailed
+	switch {
+	case e.Input():
 		code = exitInput
+	case e.Serving != "":
+		code = exitNotReleased
 	}
 	var out []failure
 	for _, f := range e.Faults {

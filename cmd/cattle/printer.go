@@ -68,6 +68,8 @@ func line(e release.Event) string {
 		return fmt.Sprintf("%s failed after %s: %s", name, seconds(e.Elapsed), text)
 	case e.State == release.StateFailed:
 		return fmt.Sprintf("%s failed after %s", name, seconds(e.Elapsed))
+	case e.State == release.StateSkipped && text != "":
+		return name + " skipped: " + text
 	case e.State == release.StateSkipped:
 		return name + " skipped"
 	}

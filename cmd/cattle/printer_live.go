@@ -69,6 +69,9 @@ func (l *live) event(e release.Event) {
 	case e.State == release.StateOK:
 		l.keep(l.paint("32", "✓ "), cut(l.row(e.Step, e.Elapsed, l.text), l.width()-3))
 		l.step = ""
+	case e.State == release.StateSkipped:
+		l.keep("– ", l.row(e.Step, e.Elapsed, droplets.Printable(e.Text)))
+		l.step = ""
 	default:
 		// Not cut: this is what the reader has to know.
 		l.keep(l.paint("31", "✗ "), l.row(e.Step, e.Elapsed, droplets.Printable(e.Text)))

@@ -13,6 +13,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"cattle/droplets"
 	"cattle/droplets/sandbox"
 	"cattle/secrets"
 )
@@ -47,6 +48,7 @@ func TestScripts(t *testing.T) {
 			"domain": domain,
 			"seal":   sealPairs,
 			"noise":  noise,
+			"sshkey": sshKey,
 		},
 	})
 }
@@ -147,4 +149,11 @@ func noise(ts *testscript.TestScript, neg bool, args []string) {
 	b := make([]byte, n)
 	rand.Read(b)
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), b, 0o600))
+}
+
+// sshkey FILE: a private key that no account knows.
+func sshKey(ts *testscript.TestScript, neg bool, args []string) {
+	key, err := droplets.NewHostKey()
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(key.Private), 0o600))
 }

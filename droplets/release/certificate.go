@@ -2,6 +2,7 @@ package release
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -24,9 +25,8 @@ func (r *run) certificate(ctx context.Context) error {
 		return nil
 	}
 	if astray := r.astray(ctx); len(astray) > 0 {
-		r.notice("no HTTPS yet: %s does not point at %s; add A records for %s, and the droplet obtains the certificate by itself within minutes",
-			strings.Join(astray, ", "), r.ip, strings.Join(astray, ", "))
-		return nil
+		names := strings.Join(astray, ", ")
+		return &skipped{fmt.Sprintf("no HTTPS yet: %s does not point at %s; add A records for %s, and the droplet obtains the certificate by itself within minutes", names, r.ip, names)}
 	}
 	ctx, cancel := context.WithTimeout(ctx, certifyWithin)
 	defer cancel()

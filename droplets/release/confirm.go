@@ -52,8 +52,8 @@ func (r *run) confirm(ctx context.Context) error {
 	r.probe.Stop()
 	stats := r.probe.Stats()
 	if r.world.Reserved.DropletID == 0 {
-		// There was nobody to interrupt.
-		stats.Gap, stats.Failed = 0, 0
+		// There was nobody to interrupt: the figures would tell of nothing.
+		stats = probe.Stats{}
 	}
 	r.report.Cutover = stats
 	if err := r.site.Cutover.allows(stats); err != nil {

@@ -68,6 +68,11 @@ func (e *Broken) Error() string {
 
 func (e *Broken) Unwrap() []error { return []error{e.Err, e.Undo} }
 
+// skipped is a step that found that it has nothing to do yet, which is no failure.
+type skipped struct{ why string }
+
+func (e *skipped) Error() string { return e.why }
+
 // A Fault is something that forbids a plan, with what to do about it.
 type Fault struct {
 	Msg, Hint string
@@ -76,7 +81,11 @@ type Fault struct {
 }
 
 // Preflight is every fault that was found before anything was created.
-type Preflight struct{ Faults []Fault }
+type Preflight struct {
+	Faults []Fault
+	// Serving is the release that goes on serving, "" when none does.
+	Serving string
+}
 
 func (e *Preflight) Error() string {
 	parts := make([]string, len(e.Faults))

@@ -53,7 +53,7 @@ type Cost struct {
 // the reserved IP to it. The error is *Preflight.
 func PlanRelease(verb string, site Site, w *World, c *Candidate) (*Plan, error) {
 	if faults := w.preflight(site, c); len(faults) > 0 {
-		return nil, &Preflight{faults}
+		return nil, &Preflight{faults, w.Serving()}
 	}
 	p := &Plan{Verb: verb, Site: site, World: w, Release: c.Release, candidate: c}
 	p.Steps = []Step{
@@ -73,7 +73,7 @@ func PlanRelease(verb string, site Site, w *World, c *Candidate) (*Plan, error) 
 // the newest of that release.
 func PlanRollback(site Site, w *World, version string) (*Plan, error) {
 	if faults := w.ipFaults(site); len(faults) > 0 {
-		return nil, &Preflight{faults}
+		return nil, &Preflight{faults, w.Serving()}
 	}
 	i := slices.IndexFunc(w.Standbys, func(m Member) bool { return version == "" || m.Birth.Release == version })
 	if i < 0 {
@@ -103,14 +103,14 @@ func noStandby(w *World, version string) error {
 		}
 		f.Msg += "; there is " + strings.Join(have, ", ")
 	}
-	return &Preflight{[]Fault{f}}
+	return &Preflight{[]Fault{f}, w.Serving()}
 }
 
 // commit are the steps that releases and rollbacks share, from the gate on.
 func (p *Plan) commit() []Step {
 	s, h := p.Site, p.Site.Health
 	steps := []Step{
-		{Name: "gate", Title: fmt.Sprintf("on its own address: GET %s is %d, %d times in a row within %s; services up; only ports 22, 80, 443 open",
+		{Name: "gate", Title: fmt.Sprintf("on its own address: GET %s is %d, %d times in a row within %s; services up; no usual port open but 22, 80, 443",
 			h.Path, h.Status, h.Successes, brief(h.Deadline)), run: (*run).gate},
 		{Name: "switch", Title: p.switchTitle(), run: (*run).switchOver},
 		{Name: "confirm", Title: "through the reserved IP this attempt answers, healthy; or the IP goes back", run: (*run).confirm},
@@ -250,7 +250,7 @@ func brief(d time.Duration) string {
 func short(digest string) string { return digest[:min(12, len(digest))] }
 
 func (p *Plan) cost(monthly, hourly float64) Cost {
-	c := Cost{Monthly: monthly, Overlap: hourly}
+	c := Cost{Monthly: monthly}
 	if p.target != nil {
 		c.Monthly = p.target.PriceMonthly
 	}
@@ -263,6 +263,9 @@ func (p *Plan) cost(monthly, hourly float64) Cost {
 	}
 	if p.World.Live != nil {
 		c.Before += p.World.Live.PriceMonthly
+	}
+	if c.Before > 0 {
+		c.Overlap = hourly
 	}
 	return c
 }

@@ -15,7 +15,7 @@ const maxUserData = 64 << 10
 // preflight finds every reason not to begin. It reads nothing: the survey did.
 func (w *World) preflight(site Site, c *Candidate) []Fault {
 	var faults []Fault
-	for _, check := range []func(Site) []Fault{w.accountFaults, w.sizeFaults, w.imageFaults, w.keyFaults, w.ipFaults, w.rivalFaults} {
+	for _, check := range []func(Site) []Fault{w.accountFaults, w.regionFaults, w.sizeFaults, w.imageFaults, w.keyFaults, w.ipFaults, w.rivalFaults} {
 		faults = append(faults, check(site)...)
 	}
 	if len(c.UserData) > maxUserData {
@@ -45,16 +45,32 @@ func (w *World) accountFaults(site Site) []Fault {
 	return out
 }
 
+// regionFaults knows the regions from the sizes: each says where it is offered.
+func (w *World) regionFaults(site Site) []Fault {
+	var known []string
+	for _, s := range w.Sizes {
+		known = append(known, s.Regions...)
+	}
+	slices.Sort(known)
+	if slices.Contains(known, site.Region) {
+		return nil
+	}
+	return []Fault{{Input: true, Msg: "no such region: " + site.Region, Hint: "there are " + strings.Join(slices.Compact(known), ", ")}}
+}
+
 func (w *World) sizeFaults(site Site) []Fault {
 	size := w.Size(site.Size)
+	offered := w.someSizes(site.Region)
 	switch {
+	case len(offered) == 0:
+		return nil // the region is the fault
 	case size == nil:
-		return []Fault{{Input: true, Msg: "no such droplet size: " + site.Size, Hint: "sizes of this memory and price: " + strings.Join(w.someSizes(site.Region), ", ")}}
+		return []Fault{{Input: true, Msg: "no such droplet size: " + site.Size, Hint: "the smallest in " + site.Region + ": " + strings.Join(offered, ", ")}}
 	case !slices.Contains(size.Regions, site.Region):
 		return []Fault{{Input: true, Msg: fmt.Sprintf("size %s is not offered in region %s", site.Size, site.Region),
-			Hint: fmt.Sprintf("it is in %s; in %s there are %s", strings.Join(size.Regions, ", "), site.Region, strings.Join(w.someSizes(site.Region), ", "))}}
+			Hint: fmt.Sprintf("it is in %s; in %s there are %s", strings.Join(size.Regions, ", "), site.Region, strings.Join(offered, ", "))}}
 	case !size.Available:
-		return []Fault{{Msg: fmt.Sprintf("size %s is sold out for now", site.Size), Hint: "try again later, or take another size: " + strings.Join(w.someSizes(site.Region), ", ")}}
+		return []Fault{{Msg: fmt.Sprintf("size %s is sold out for now", site.Size), Hint: "try again later, or take another size: " + strings.Join(offered, ", ")}}
 	}
 	return nil
 }
@@ -94,7 +110,21 @@ func (w *World) keyFaults(site Site) []Fault {
 			out = append(out, Fault{Input: true, Msg: "the account has no SSH key " + want, Hint: "it has " + strings.Join(w.keyNames(), ", ")})
 		}
 	}
+	if len(out) == 0 && !w.mayLogIn(site) {
+		out = append(out, Fault{Input: true, Msg: "none of the SSH keys on the droplet is yours: you could not log in to it",
+			Hint: "load one of " + strings.Join(w.keyNames(), ", ") + ": ssh-add, or export CATTLE_SSH_KEY=FILE"})
+	}
 	return out
+}
+
+// mayLogIn tells whether the operator holds one of the keys that the droplet
+// will take. Who only plans has shown no key, and may.
+func (w *World) mayLogIn(site Site) bool {
+	ids := w.keyIDs(site)
+	mine := func(k droplets.SSHKey) bool {
+		return slices.Contains(ids, k.ID) && slices.Contains(w.Mine, k.Fingerprint)
+	}
+	return w.Mine == nil || slices.ContainsFunc(w.Keys, mine)
 }
 
 // key is the id of the account's key of that name or fingerprint, or 0.

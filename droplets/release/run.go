@@ -118,7 +118,13 @@ func (r *run) step(ctx context.Context, s Step) error {
 	}
 	took := time.Since(start)
 	r.report.Steps = append(r.report.Steps, StepTime{s.Name, took})
-	if err != nil {
+	var skip *skipped
+	switch {
+	case errors.As(err, &skip):
+		r.report.Notices = append(r.report.Notices, skip.why)
+		r.emit(Event{Kind: KindStep, Step: s.Name, State: StateSkipped, Text: skip.why, Elapsed: took})
+		return nil
+	case err != nil:
 		r.emit(Event{Kind: KindStep, Step: s.Name, State: StateFailed, Text: err.Error(), Elapsed: took})
 		return err
 	}

@@ -43,6 +43,7 @@ type World struct {
 	Image     droplets.Image
 	ImageErr  error // why the image cannot be looked up
 	Keys      []droplets.SSHKey
+	Mine      []string // fingerprints of the operator's keys; nil: he showed none
 }
 
 // arriveWithin is how long a survey waits for a reserved IP that is on its way.
@@ -83,6 +84,9 @@ func (o *Operator) surveyRelease(ctx context.Context, site Site) (*World, error)
 	var s survey
 	g, ctx := errgroup.WithContext(ctx)
 	s.readSite(ctx, g, o.Cloud, site)
+	if o.Login != nil {
+		s.Mine = o.Login.Fingerprints()
+	}
 	into(g, &s.Account, func() (droplets.Account, error) { return o.Cloud.Account(ctx) })
 	into(g, &s.InAccount, func() (int, error) { return o.Cloud.CountDroplets(ctx) })
 	into(g, &s.Sizes, func() ([]droplets.Size, error) { return o.Cloud.Sizes(ctx) })
@@ -131,7 +135,7 @@ func (s *survey) ownedBy(site Site) error {
 	if other == "" || other == site.App {
 		return nil
 	}
-	return &Preflight{[]Fault{{Input: true,
+	return &Preflight{Faults: []Fault{{Input: true,
 		Msg:  fmt.Sprintf("the reserved IP %s is the app %s's: it points at %s", s.Reserved.IP, other, s.Reserved.Droplet.Name),
 		Hint: "take the line reserved_ip out of the profile, or name another address"}}}
 }
@@ -178,11 +182,11 @@ func reservedFor(site Site, all []Member, ips []droplets.ReservedIP) (droplets.R
 	}
 	switch {
 	case site.ReservedIP != "":
-		return droplets.ReservedIP{}, &Preflight{[]Fault{{Input: true,
+		return droplets.ReservedIP{}, &Preflight{Faults: []Fault{{Input: true,
 			Msg:  "the account has no reserved IP " + site.ReservedIP,
 			Hint: "take the line reserved_ip out of the profile and the first release makes one"}}}
 	case len(found) > 1:
-		return droplets.ReservedIP{}, &Preflight{[]Fault{{Input: true,
+		return droplets.ReservedIP{}, &Preflight{Faults: []Fault{{Input: true,
 			Msg:  "more than one reserved IP points at a droplet of " + site.App + ": " + found[0].IP + ", " + found[1].IP,
 			Hint: "say which one is the site's: reserved_ip: " + found[0].IP}}}
 	case len(found) == 1:

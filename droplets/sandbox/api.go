@@ -43,8 +43,14 @@ func (q *call) base() string {
 	return scheme + "://" + q.Host
 }
 
-// ServeHTTP answers the API (/v2/…) and the control API (/_sandbox/…).
+// ServeHTTP answers the API (/v2/…) and the control API (/_sandbox/…). It
+// refuses what a browser sends for a page.
 func (c *Cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Header.Get("Origin") != "" {
+		// Only browsers send it: some page wants to reach into loopback.
+		write(w, failure(http.StatusForbidden, "forbidden", "The sandbox takes no requests of web pages."))
+		return
+	}
 	if strings.HasPrefix(r.URL.Path, "/_sandbox/") {
 		c.control(w, r)
 		return
@@ -127,8 +133,11 @@ func (c *Cloud) handle(f func(*call) reply) http.HandlerFunc {
 		d := r.Context().Value(callKey{}).(*dispatched)
 		d.q.Request = r
 		d.q.now = c.lock()
-		defer c.unlock()
+		defer c.mu.Unlock()
 		*d.out = f(d.q)
+		if err := c.save(); err != nil {
+			*d.out = failure(http.StatusInternalServerError, "server_error", "The sandbox cannot save its state: "+err.Error())
+		}
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"time"
 )
@@ -23,7 +24,8 @@ import (
 // does everything at once and takes any token.
 type Options struct {
 	// Dir is the state folder; it is made when it is not there, and what is in
-	// it survives a restart. Empty keeps everything in memory.
+	// it survives a restart. One cloud at a time uses it. Empty keeps
+	// everything in memory.
 	Dir string
 	// Token is the bearer token that is accepted; empty accepts any that is
 	// not empty.
@@ -80,6 +82,7 @@ type Cloud struct {
 	missing  map[string]bool      // image references
 	logins   map[string]login     // by registry host
 	closed   bool
+	folder   *os.File // holds the lock of the state folder
 
 	net network
 }
@@ -105,7 +108,7 @@ func New(opt Options) (*Cloud, error) {
 	c.mux = c.routes()
 	c.net.init(c)
 	if err := c.load(); err != nil {
-		return nil, err
+		return nil, errors.Join(err, c.release())
 	}
 	for _, a := range c.state.Actions {
 		if a.Status == inProgress {
@@ -119,7 +122,7 @@ func New(opt Options) (*Cloud, error) {
 // state folder stays.
 func (c *Cloud) Close() error {
 	c.lock()
-	err := c.save()
+	err := errors.Join(c.save(), c.release())
 	c.closed = true
 	c.broadcast()
 	c.mu.Unlock()
@@ -160,8 +163,8 @@ func (c *Cloud) lock() time.Time {
 	return now
 }
 
-// unlock keeps what changed. State that cannot be written is no reason to
-// refuse a call; Close reports it.
+// unlock keeps what changed. State that cannot be written stays to be written:
+// the next call of the API reports it, and so does Close.
 func (c *Cloud) unlock() {
 	_ = c.save()
 	c.mu.Unlock()

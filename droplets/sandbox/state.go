@@ -3,6 +3,7 @@ package sandbox
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -32,13 +33,46 @@ func (s *state) id() int {
 	return s.NextID
 }
 
+// claim makes the state folder and keeps every other cloud out of it, until
+// Close or the end of this process.
+func (c *Cloud) claim() error {
+	if c.opt.Dir == "" {
+		return nil
+	}
+	if err := os.MkdirAll(c.opt.Dir, 0o700); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(filepath.Join(c.opt.Dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	taken, err := lockFile(f)
+	if err == nil && !taken {
+		err = fmt.Errorf("another sandbox uses %s", c.opt.Dir)
+	}
+	if err != nil {
+		f.Close()
+		return err
+	}
+	c.folder = f
+	return nil
+}
+
+// release gives the state folder back.
+func (c *Cloud) release() error {
+	if c.folder == nil {
+		return nil
+	}
+	f := c.folder
+	c.folder = nil
+	return f.Close()
+}
+
 // load reads the state folder, or begins a new account.
 func (c *Cloud) load() error {
 	c.state = state{NextID: 3164443, Pulled: map[string]string{}, Projects: map[string]resource{}}
-	if c.opt.Dir != "" {
-		if err := os.MkdirAll(c.opt.Dir, 0o700); err != nil {
-			return err
-		}
+	if err := c.claim(); err != nil {
+		return err
 	}
 	if err := c.loadCA(); err != nil {
 		return err

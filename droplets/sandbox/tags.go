@@ -91,7 +91,8 @@ func (c *Cloud) deleteTag(q *call) reply {
 }
 
 func (d *droplet) untag(name string) {
-	d.Tags = slices.DeleteFunc(d.Tags, func(s string) bool { return s == name })
+	// A copy: answers that are being written still hold the old list.
+	d.Tags = slices.DeleteFunc(slices.Clone(d.Tags), func(s string) bool { return s == name })
 }
 
 // tagResources tags (POST) or untags (DELETE) droplets. Nothing is done
