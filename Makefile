@@ -17,7 +17,6 @@ demo: build
 
 test:
 	$(if $(RACE),,@echo 'make: no C compiler: the race detector is off')
-	$(GO) vet ./...
 	$(GO) test $(RACE) ./...
 
 lint:
