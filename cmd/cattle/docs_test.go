@@ -56,10 +56,7 @@ const docServices = "services:\n  web: {image: \"web:1\", expose: [\"8000\", \"9
 
 // TestDocumentation runs every document in a folder and on a sandbox of its own.
 func TestDocumentation(t *testing.T) {
-	bin := filepath.Join(t.TempDir(), "cattle")
-	if out, err := exec.Command("go", "build", "-o", bin, ".").CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
+	bin := typedCattle(t)
 	for _, path := range documents(t) {
 		t.Run(filepath.Base(path), func(t *testing.T) {
 			t.Parallel()
@@ -380,7 +377,7 @@ func (b *docSandbox) stop() {
 }
 
 func (b *docSandbox) shell(script string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "sh", "-c", script)
 	cmd.Dir, cmd.Env, cmd.WaitDelay = b.dir, b.env, time.Second

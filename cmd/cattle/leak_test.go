@@ -50,7 +50,7 @@ func TestNoSecretIsSeen(t *testing.T) {
 	var seen bytes.Buffer
 	for _, args := range []string{"check --json", "plan v1", "plan --json v1", "render v1", "render --format files -o tree v1", "release v1", "release v2", "release --json v3",
 		"release v4", "rollback", "rebuild", "status --json", "gc", "destroy --yes"} {
-		cmd := exec.CommandContext(t.Context(), leakBinary(t), strings.Fields(args)...)
+		cmd := exec.CommandContext(t.Context(), typedCattle(t), strings.Fields(args)...)
 		cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = dir, env, &seen, &seen
 		err := cmd.Run()
 		if refused := strings.Contains(args, "v2") || strings.Contains(args, "v3"); refused != (err != nil) {
@@ -107,8 +107,8 @@ func leakFiles(t *testing.T, dir string, values map[string]string) (operatorKey 
 	return id.Key.Reveal()
 }
 
-// leakBinary is cattle as it is typed: the test binary under its other name.
-func leakBinary(t *testing.T) string {
+// typedCattle is cattle as it is typed: the test binary under its other name.
+func typedCattle(t *testing.T) string {
 	t.Helper()
 	path, err := exec.LookPath("cattle")
 	if err != nil {

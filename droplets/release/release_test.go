@@ -441,14 +441,37 @@ func TestImpostor(t *testing.T) {
 	})
 }
 
+// TestStrangerIsToldBefore: who holds none of the keys that the droplet will
+// take hears so before one is ordered.
+func TestStrangerIsToldBefore(t *testing.T) {
+	stranger, _ := operatorKey(t)
+	simulate(t, realistic, func(b *bench) {
+		b.op = b.operator(stranger)
+		_, err := b.release(b.t.Context(), "v1")
+		var faults *release.Preflight
+		if !errors.As(err, &faults) || !faults.Input() || !strings.Contains(err.Error(), "none of the SSH keys on the droplet is yours") {
+			t.Fatalf("got %v", err)
+		}
+		b.expect("")
+	})
+}
+
 // TestLoginRefused: a key that the droplet does not take ends the release soon,
 // not at the boot's deadline.
 func TestLoginRefused(t *testing.T) {
 	stranger, _ := operatorKey(t)
 	simulate(t, realistic, func(b *bench) {
+		w, err := b.op.SurveyRelease(b.t.Context(), b.site)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := release.PlanRelease("release", b.site, w, b.candidate("v1"))
+		if err != nil {
+			t.Fatal(err)
+		}
 		b.op = b.operator(stranger)
 		start := time.Now()
-		_, err := b.release(b.t.Context(), "v1")
+		_, err = b.op.Execute(b.t.Context(), p)
 		var refused *droplets.AuthError
 		if !errors.As(err, &refused) {
 			t.Fatalf("got %v\n%s", err, b.history())
