@@ -25,7 +25,7 @@ routes: [{path: /, to: "web:8000"}, {path: /admin, to: "web:8000", auth: "${ADMI
 secrets: {file: secrets.env}
 mail: {relay: smtp.example.net, from: a@blog.example.com, root: b@example.net, username: "${SMTP_USER}", password: "${SMTP_PASSWORD}"}
 registry: [{server: registry.example.net, username: me, password: "${REGISTRY_PASSWORD}"}]
-health: {interval: 100ms, deadline: 3s}
+health: {interval: 100ms, deadline: 5s}
 `
 
 // TestNoSecretIsSeen runs every verb that touches secrets, also one that is
