@@ -21,9 +21,9 @@ type Login struct {
 	conn    io.Closer
 }
 
-// Close ends the connection to the SSH agent, if there is one.
+// Close ends the connection to the SSH agent, if there is one. A nil Login has none.
 func (l *Login) Close() error {
-	if l.conn == nil {
+	if l == nil || l.conn == nil {
 		return nil
 	}
 	return l.conn.Close()

@@ -33,16 +33,7 @@ func destroyCommand(std stdio) *cli.Command {
 type destroyOptions struct{ withIP, json, dryRun, yes bool }
 
 func destroy(ctx context.Context, std stdio, file string, opts destroyOptions) error {
-	p, err := loadQuietly(file)
-	if err != nil {
-		return err
-	}
-	o, err := operator(std, false)
-	if err != nil {
-		return err
-	}
-	site := siteOf(p, nil)
-	w, err := o.Survey(ctx, site)
+	o, site, w, err := survey(ctx, std, file, false)
 	if err != nil {
 		return err
 	}

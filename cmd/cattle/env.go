@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net/url"
 	"os"
@@ -26,6 +27,22 @@ func operator(std stdio, withLogin bool) (*release.Operator, error) {
 		o.Login, err = login(std)
 	}
 	return o, err
+}
+
+// survey is where every command begins that is about what exists already: the
+// profile says whose site it is, the cloud what there is of it.
+func survey(ctx context.Context, std stdio, file string, withLogin bool) (*release.Operator, release.Site, *release.World, error) {
+	p, err := loadQuietly(file)
+	if err != nil {
+		return nil, release.Site{}, nil, err
+	}
+	o, err := operator(std, withLogin)
+	if err != nil {
+		return nil, release.Site{}, nil, err
+	}
+	site := siteOf(p, nil)
+	w, err := o.Survey(ctx, site)
+	return o, site, w, err
 }
 
 // login finds the operator's SSH key.

@@ -36,16 +36,7 @@ type gcOptions struct {
 }
 
 func gc(ctx context.Context, std stdio, file string, opts gcOptions) error {
-	p, err := loadQuietly(file)
-	if err != nil {
-		return err
-	}
-	o, err := operator(std, false)
-	if err != nil {
-		return err
-	}
-	site := siteOf(p, nil)
-	w, err := o.Survey(ctx, site)
+	o, site, w, err := survey(ctx, std, file, false)
 	if err != nil {
 		return err
 	}

@@ -58,9 +58,7 @@ func releaseVersion(ctx context.Context, std stdio, opts releaseOptions) error {
 	if err != nil {
 		return err
 	}
-	if o.Login != nil {
-		defer o.Login.Close()
-	}
+	defer o.Login.Close()
 	return releaseLoaded(ctx, std, o, p, opts)
 }
 

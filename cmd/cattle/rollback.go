@@ -22,22 +22,11 @@ func rollbackCommand(std stdio) *cli.Command {
 }
 
 func rollback(ctx context.Context, std stdio, file, version string, asJSON, dryRun bool) error {
-	p, err := loadQuietly(file)
+	o, site, w, err := survey(ctx, std, file, !dryRun)
 	if err != nil {
 		return err
 	}
-	o, err := operator(std, !dryRun)
-	if err != nil {
-		return err
-	}
-	if o.Login != nil {
-		defer o.Login.Close()
-	}
-	site := siteOf(p, nil)
-	w, err := o.Survey(ctx, site)
-	if err != nil {
-		return err
-	}
+	defer o.Login.Close()
 	plan, err := release.PlanRollback(site, w, version)
 	if err != nil {
 		return err
