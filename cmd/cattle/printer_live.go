@@ -70,11 +70,11 @@ func (l *live) event(e release.Event) {
 		l.keep(l.paint("32", "✓ "), cut(l.row(e.Step, e.Elapsed, l.text), l.width()-3))
 		l.step = ""
 	case e.State == release.StateSkipped:
-		l.keep("– ", l.row(e.Step, e.Elapsed, droplets.Printable(e.Text)))
+		l.keep("– ", l.row(e.Step, e.Elapsed, l.folded(e.Text)))
 		l.step = ""
 	default:
 		// Not cut: this is what the reader has to know.
-		l.keep(l.paint("31", "✗ "), l.row(e.Step, e.Elapsed, droplets.Printable(e.Text)))
+		l.keep(l.paint("31", "✗ "), l.row(e.Step, e.Elapsed, l.folded(e.Text)))
 		l.step = ""
 	}
 	l.draw()
@@ -90,6 +90,14 @@ func (l *live) bootEvent(e release.Event) {
 	default:
 		l.keep("  ", l.paint("31", "  "+line(e)))
 	}
+}
+
+// rowIndent is where the text of a row begins: mark, name, time and their gaps.
+const rowIndent = 2 + 14 + 1 + 7 + 2
+
+// folded is text that is not cut, but folded under the row that it belongs to.
+func (l *live) folded(text string) string {
+	return hang(droplets.Printable(text), l.width()-rowIndent, rowIndent)
 }
 
 // row lines up a step's name, its time and what it does.

@@ -75,7 +75,8 @@ func TestLiveLeavesARecord(t *testing.T) {
 			"    boot: packages failed after 1.0 s",
 			"    boot: nginx skipped",
 			"  note: a note�[31m",
-			"✗ boot            15.0 s  boot step packages failed �]0;title�",
+			"✗ boot            15.0 s  boot step packages failed",
+			"                          �]0;title�",
 			"✓ undo             1m30s  destroy the candidate",
 			"",
 		}
