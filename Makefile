@@ -17,7 +17,8 @@ demo: build
 
 test:
 	$(if $(RACE),,@echo 'make: no C compiler: the race detector is off')
-	$(GO) test $(RACE) ./...
+	# Most of the command's tests wait for a sandbox, not for a core.
+	$(GO) test $(RACE) -parallel 4 ./...
 
 lint:
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$unformatted" || { echo "not gofmt-clean: $$unformatted"; exit 1; }

@@ -56,6 +56,7 @@ const docServices = "services:\n  web: {image: \"web:1\", expose: [\"8000\", \"9
 
 // TestDocumentation runs every document in a folder and on a sandbox of its own.
 func TestDocumentation(t *testing.T) {
+	t.Parallel()
 	bin := typedCattle(t)
 	for _, path := range documents(t) {
 		t.Run(filepath.Base(path), func(t *testing.T) {
@@ -185,8 +186,10 @@ func (d *document) checkProfile(t *testing.T, b docBlock, text string, warns boo
 	writeDoc(t, path, text)
 	var out bytes.Buffer
 	std := stdio{in: strings.NewReader(""), out: io.Discard, err: &out, env: func(string) string { return "" }}
-	strict := run(context.Background(), []string{"cattle", "check", "--strict", "-f", path}, std)
-	lax := run(context.Background(), []string{"cattle", "check", "-f", path}, std)
+	// Not through run: the flag library has globals, and documents run at the same time.
+	ctx := context.Background()
+	strict := report(ctx, check(ctx, std, path, true, false), std, false)
+	lax := report(ctx, check(ctx, std, path, false, false), std, false)
 	if want := map[bool]int{false: exitDone, true: exitInput}[warns]; lax != exitDone || strict != want {
 		t.Errorf("%s:%d: cattle check exits with %d, and with %d when it is strict:\n%s", d.path, b.line, lax, strict, out.String())
 	}

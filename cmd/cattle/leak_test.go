@@ -32,6 +32,7 @@ health: {interval: 100ms, deadline: 5s}
 // refused, and searches all that can be seen for every value and for the
 // operator's and the droplet's keys: user-data, plans, output, the API's traffic.
 func TestNoSecretIsSeen(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	box, err := startSandbox(t.Context(), sandboxOptions{dir: filepath.Join(dir, "box"), listen: "127.0.0.1:0", socks: "127.0.0.1:0",
 		latency: "none", broken: []string{"v2=fails-step:secrets", "v3=never-healthy"}})

@@ -17,6 +17,7 @@ import (
 // render` made and gives it to the sops command: with the droplet's key it
 // opens, with the operator's and with a stranger's it does not.
 func TestSopsOpensWhatIsRendered(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	values := map[string]string{"DB_PASSWORD": `p"a$s`, "ADMINS": "root:x", "SMTP_USER": "u", "SMTP_PASSWORD": "p", "REGISTRY_PASSWORD": "r"}
 	operator := leakFiles(t, dir, values)
