@@ -2,7 +2,6 @@ package release
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -36,18 +35,9 @@ func (o *Operator) Destroy(ctx context.Context, site Site, d *Doomed) error {
 			return err
 		}
 	}
-	errs := make([]error, len(d.Droplets))
-	each(d.Droplets, func(i int) {
-		fresh, err := o.unlocked(ctx, d.Droplets[i])
-		if err == nil {
-			// No reserved IPs to guard: the user asked for the end of the live droplet too.
-			err = o.end(ctx, site, fresh, nil, 0)
-		}
-		if err != nil {
-			errs[i] = fmt.Errorf("droplet %d %s: %w", d.Droplets[i].ID, d.Droplets[i].Name, err)
-		}
-	})
-	if err := errors.Join(errs...); err != nil {
+	// Nothing to guard: the user asked for the end of the live droplet too.
+	unguarded := func() ([]droplets.ReservedIP, error) { return nil, nil }
+	if err := o.endAll(ctx, site, d.Droplets, unguarded, 0); err != nil {
 		return err
 	}
 	if err := o.nothingNew(ctx, site, d); err != nil {

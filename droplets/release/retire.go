@@ -86,10 +86,17 @@ func (o *Operator) destroy(ctx context.Context, site Site, ms []Member, exempt i
 	if len(ms) == 0 {
 		return nil
 	}
+	guard := func() ([]droplets.ReservedIP, error) { return o.still(ctx, site) }
+	return o.endAll(ctx, site, ms, guard, exempt)
+}
+
+// endAll waits until each droplet is unlocked, then asks guard for the
+// reserved IPs whose droplets are to be spared, and ends the others.
+func (o *Operator) endAll(ctx context.Context, site Site, ms []Member, guard func() ([]droplets.ReservedIP, error), exempt int) error {
 	errs := make([]error, len(ms))
 	fresh := make([]droplets.Droplet, len(ms))
 	each(ms, func(i int) { fresh[i], errs[i] = o.unlocked(ctx, ms[i]) })
-	ips, err := o.still(ctx, site)
+	ips, err := guard()
 	each(ms, func(i int) {
 		if errs[i] == nil {
 			errs[i] = err
