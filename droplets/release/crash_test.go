@@ -58,6 +58,9 @@ func (s scene) crash(b *bench, at point, after bool, by string) {
 	case <-done:
 		b.t.Errorf("%s was not reached", at)
 	}
+	// What the process had sent in the same moment arrives, a call's latency
+	// later; no other operator is that fast.
+	time.Sleep(time.Second)
 	if s.ends {
 		w.end()
 		if _, err := destroys(b, b.t.Context(), b.op); err != nil {
