@@ -29,12 +29,20 @@ type Prober struct {
 	// the answers.
 	seen chan string
 
-	mu       sync.Mutex
-	requests int
-	failed   int
-	slowest  time.Duration
-	answers  []time.Time
+	mu      sync.Mutex
+	samples []sample
 }
+
+// sample is what became of one request.
+type sample struct {
+	asked, ended time.Time
+	answered     bool
+	said         string // the answer, where it is a word
+}
+
+// aWord is the longest answer that a sample keeps, in bytes: an attempt's id
+// has 16.
+const aWord = 64
 
 // Timeout is how long a request may take before it counts as failed.
 const Timeout = 5 * time.Second
@@ -74,27 +82,25 @@ func (p *Prober) ask(ctx context.Context) {
 	}
 	// Anything below 500 is an answer: a droplet that is not cattle's, from
 	// which the reserved IP is moved away, knows no identity path.
-	p.record(start, err == nil && status < http.StatusInternalServerError)
+	answered := err == nil && status < http.StatusInternalServerError
 	if err != nil || status != http.StatusOK {
 		body = ""
 	}
+	body = strings.TrimSpace(body)
+	p.record(start, answered, body)
 	select {
-	case p.seen <- strings.TrimSpace(body):
+	case p.seen <- body:
 	default:
 	}
 }
 
-func (p *Prober) record(start time.Time, answered bool) {
+func (p *Prober) record(start time.Time, answered bool, said string) {
+	if len(said) > aWord {
+		said = ""
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	now := time.Now()
-	p.requests++
-	if !answered {
-		p.failed++
-		return
-	}
-	p.answers = append(p.answers, now)
-	p.slowest = max(p.slowest, now.Sub(start))
+	p.samples = append(p.samples, sample{start, time.Now(), answered, said})
 }
 
 // Stop ends the probing and waits for what is under way. It may be called twice.
@@ -108,8 +114,16 @@ func (p *Prober) Stop() {
 func (p *Prober) Stats() Stats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s := Stats{Requests: p.requests, Failed: p.failed, Slowest: p.slowest}
-	answers := slices.Clone(p.answers)
+	s := Stats{Requests: len(p.samples)}
+	var answers []time.Time
+	for _, one := range p.samples {
+		if !one.answered {
+			s.Failed++
+			continue
+		}
+		answers = append(answers, one.ended)
+		s.Slowest = max(s.Slowest, one.ended.Sub(one.asked))
+	}
 	slices.SortFunc(answers, time.Time.Compare)
 	for i := 1; i < len(answers); i++ {
 		s.Gap = max(s.Gap, answers[i].Sub(answers[i-1]))
