@@ -24,16 +24,16 @@ type API struct {
 	// Poll is the time between two looks in a wait, default 3 s; Patience is
 	// how long a wait may take, default 5 minutes.
 	Poll, Patience time.Duration
-	// Region, Size and Image of the two droplets that are made; the defaults
+	// Region, Size and Image of the droplets that are made; the defaults
 	// are nyc3, s-1vcpu-1gb and debian-13-x64.
 	Region, Size, Image string
 	// Domain is a zone that may be created and deleted; empty leaves domains out.
 	Domain string
 }
 
-// Run checks everything that cattle relies on. It makes two droplets, a
-// reserved IP, a key, tags and a firewall, and takes all of them away again,
-// whatever happens.
+// Run checks everything that cattle relies on. It makes two droplets at a
+// time, four in all, a reserved IP, a snapshot, a key, tags and a firewall,
+// and takes all of them away again, whatever happens.
 func Run(t *testing.T, api API) {
 	s := &suite{api: api.withDefaults(), mark: "cloudtest-" + random()}
 	t.Run("Unauthorized", s.unauthorized)
@@ -49,6 +49,7 @@ func Run(t *testing.T, api API) {
 	t.Run("Domains", s.domains)
 	t.Run("DropletRefused", s.dropletRefused)
 	t.Run("DropletsAndReservedIP", s.life)
+	t.Run("Snapshots", s.snapshots)
 }
 
 func (a API) withDefaults() API {

@@ -33,7 +33,7 @@ func (s *suite) dropletRefused(t *testing.T) {
 // life is that of two droplets and the address that moves between them.
 func (s *suite) life(t *testing.T) {
 	s.cleanup(t, "/v2/tags/"+s.mark)
-	one, two := s.create(t, "one"), s.create(t, "two")
+	one, two := s.create(t, "one", nil), s.create(t, "two", nil)
 	s.lists(t, one)
 	ip := s.reserve(t, one)
 	s.move(t, ip, two)
@@ -44,10 +44,11 @@ func (s *suite) life(t *testing.T) {
 }
 
 // create makes a droplet, which is new and without address at first.
-func (s *suite) create(t *testing.T, name string) int {
+func (s *suite) create(t *testing.T, name string, extra map[string]any) int {
 	t.Helper()
-	name += "." + s.mark + ".example.com"
-	a := s.want(t, 202, "POST", "/v2/droplets", s.spec(map[string]any{"name": name}))
+	in := s.spec(extra)
+	in["name"] = name + "." + s.mark + ".example.com"
+	a := s.want(t, 202, "POST", "/v2/droplets", in)
 	id := a.number("droplet", "id")
 	s.cleanup(t, fmt.Sprint("/v2/droplets/", id))
 	if m := fields(a.at("droplet"), dropletFields()...); m != nil {

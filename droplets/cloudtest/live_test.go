@@ -8,7 +8,7 @@ import (
 )
 
 // TestLive runs the suite on a real account. It costs the price of two of the
-// smallest droplets for some minutes:
+// smallest droplets for some minutes, and that of a snapshot:
 //
 //	CATTLE_LIVE=yes DIGITALOCEAN_ACCESS_TOKEN=… go test -tags live -v -timeout 30m ./droplets/cloudtest/
 func TestLive(t *testing.T) {

@@ -28,6 +28,10 @@ type action struct {
 	Arg          string  `json:"arg,omitempty"`     // new name, name of a snapshot
 	IP           string  `json:"ip,omitempty"`      // of a reserved IP's action
 	Droplet      int     `json:"droplet,omitempty"` // that the IP goes to
+	Image        int     `json:"image,omitempty"`   // that a snapshot makes
+
+	carried bool   // Machines are carrying it out
+	fault   string // why they could not
 }
 
 const never = 100 * 365 * 24 * time.Hour
@@ -63,14 +67,16 @@ func (c *Cloud) settle(now time.Time) {
 	for {
 		var due *action
 		for _, a := range c.state.Actions {
-			if a.Status == inProgress && !a.Ends.After(now) && (due == nil || a.Ends.Before(due.Ends)) {
+			if a.Status == inProgress && !a.carried && !a.Ends.After(now) && (due == nil || a.Ends.Before(due.Ends)) {
 				due = a
 			}
 		}
 		if due == nil {
 			break
 		}
-		c.finish(due)
+		if !c.hand(due) {
+			c.finish(due)
+		}
 	}
 	c.settleCertificates(now)
 }
@@ -78,10 +84,10 @@ func (c *Cloud) settle(now time.Time) {
 // finish ends an action, with its effect unless a fault says otherwise.
 func (c *Cloud) finish(a *action) {
 	a.Status = completed
-	switch a.Outcome {
-	case Errored:
+	switch {
+	case a.Outcome == Errored, a.fault != "":
 		a.Status = errored
-	case "", Lost:
+	case a.Outcome == "", a.Outcome == Lost:
 		c.effect(a)
 	}
 	if ip := c.reserved(a.IP); ip != nil && a.ResourceType == "reserved_ip" {
@@ -102,7 +108,7 @@ func (c *Cloud) effect(a *action) {
 	}
 	switch a.Type {
 	case "create":
-		d.Status = "active"
+		d.start()
 		c.powerOn(d, a.Ends)
 	case "destroy":
 		c.destroy(d, a.Ends)
@@ -110,7 +116,7 @@ func (c *Cloud) effect(a *action) {
 		d.Status = "off"
 		c.powerOff(d, a.Ends)
 	case "power_on", "reboot", "power_cycle":
-		d.Status = "active"
+		d.start()
 		c.powerOff(d, a.Ends)
 		c.powerOn(d, a.Ends)
 	case "rename":
@@ -118,6 +124,15 @@ func (c *Cloud) effect(a *action) {
 	case "snapshot":
 		c.snapshot(d, a)
 	}
+}
+
+// start makes a droplet active, unless its machine has stopped by itself.
+func (d *droplet) start() {
+	d.Status = "active"
+	if d.stopped {
+		d.Status = "off"
+	}
+	d.stopped = false
 }
 
 func (c *Cloud) getActions(q *call) reply {

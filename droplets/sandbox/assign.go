@@ -128,6 +128,7 @@ func (c *Cloud) moveIP(a *action) {
 	}
 	if a.Droplet != 0 && c.droplet(a.Droplet) == nil {
 		a.Status = errored
+		c.lead(ip.IP)
 		return
 	}
 	ip.move(a.Droplet, a.Ends)

@@ -95,7 +95,10 @@ func (run *bootRun) plan(st step, d *droplet) stepRun {
 		r.end = r.start
 		return r
 	}
-	r.end = r.start.Add(d.Latency.Step)
+	r.end = r.start
+	if !slices.Contains(d.Disk.Done, st.name) {
+		r.end = r.start.Add(d.Latency.Step)
+	}
 	if st.name == "secrets" {
 		r.secrets(d)
 	}

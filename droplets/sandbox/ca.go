@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -23,11 +24,12 @@ type authority struct {
 	cert   *x509.Certificate
 	key    *ecdsa.PrivateKey
 	pem    []byte
-	pool   *x509.CertPool
 	secret []byte // DER of the key, from which other secrets are derived
 
-	mu    sync.Mutex
-	hosts map[string]*tls.Certificate // of registries and the API, by name
+	mu     sync.Mutex
+	hosts  map[string]*tls.Certificate // of registries and the API, by name
+	bundle []byte                      // pem, and what Trust added
+	pool   *x509.CertPool              // of bundle; replaced, never changed
 }
 
 // lifetime is that of Let's Encrypt until February 2027.
@@ -49,7 +51,13 @@ func (c *Cloud) loadCA() error {
 	if err != nil {
 		return err
 	}
-	a := &authority{cert: pair.Leaf, key: pair.PrivateKey.(*ecdsa.PrivateKey), pem: certPEM, pool: x509.NewCertPool(), hosts: map[string]*tls.Certificate{}}
+	own := block("CERTIFICATE", pair.Leaf.Raw)
+	if len(own) != len(certPEM) { // what an earlier process trusted beside it
+		if err := c.writeCA(own, keyPEM); err != nil {
+			return err
+		}
+	}
+	a := &authority{cert: pair.Leaf, key: pair.PrivateKey.(*ecdsa.PrivateKey), pem: own, bundle: bytes.Clone(own), pool: x509.NewCertPool(), hosts: map[string]*tls.Certificate{}}
 	a.pool.AddCert(a.cert)
 	a.secret, err = x509.MarshalECPrivateKey(a.key)
 	c.ca = a

@@ -3,6 +3,7 @@ package sandbox_test
 import (
 	"context"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -24,6 +25,22 @@ func TestConformance(t *testing.T) {
 	cloudtest.Run(t, cloudtest.API{BaseURL: server.URL, Token: "secret", Poll: 20 * time.Millisecond, Patience: 20 * time.Second, Domain: "example.com"})
 	if s := r.Snapshot(); len(s.Droplets)+len(s.ReservedIPs) != 0 {
 		t.Error("the suite left something:", s)
+	}
+}
+
+// TestConformanceWithMachines: an account with real machines is no other account.
+func TestConformanceWithMachines(t *testing.T) {
+	f := newFakes(60 * time.Millisecond)
+	r := newRig(t, sandbox.Options{Token: "secret", Machines: f})
+	server := httptest.NewServer(r.Cloud)
+	defer server.Close()
+	cloudtest.Run(t, cloudtest.API{BaseURL: server.URL, Token: "secret", Poll: 20 * time.Millisecond, Patience: 20 * time.Second, Domain: "example.com"})
+	if s := r.Snapshot(); len(s.Droplets)+len(s.ReservedIPs) != 0 {
+		t.Error("the suite left something:", s)
+	}
+	r.Close()
+	if n := strings.Count(f.calls(), "DeleteImage"); n != 1 || len(f.overlap) > 0 {
+		t.Error(n, "images deleted, and at once:", f.overlap)
 	}
 }
 

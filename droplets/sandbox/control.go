@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -18,11 +19,16 @@ import (
 //	POST   /_sandbox/images/missing  {"reference":"ghcr.io/me/blog:v9"}
 //	POST   /_sandbox/images/login    {"host":"ghcr.io","username":"me","password":"…"}
 //
-// A POST answers 204, or 400 with {"message"}.
+// A POST answers 204, or 400 with {"message"}; behaviour and images are of
+// stub machines alone.
 func (c *Cloud) control(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(io.LimitReader(r.Body, maxBody))
 	var answer any
 	var err error
+	if c.real() && stubOnly(r.URL.Path) {
+		write(w, badRequest(errReal.Error()))
+		return
+	}
 	switch r.Method + " " + r.URL.Path {
 	case "GET /_sandbox/requests":
 		answer = c.Requests()
@@ -52,6 +58,10 @@ func (c *Cloud) control(w http.ResponseWriter, r *http.Request) {
 	default:
 		write(w, noContent())
 	}
+}
+
+func stubOnly(path string) bool {
+	return path == "/_sandbox/behaviour" || strings.HasPrefix(path, "/_sandbox/images/")
 }
 
 func (c *Cloud) controlBehaviour(body []byte) error {

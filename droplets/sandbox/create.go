@@ -3,6 +3,7 @@ package sandbox
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -74,12 +75,15 @@ func (c *Cloud) planDroplet(in *createDroplet, names []string) (droplet, string)
 		return d, "You specified an invalid region for Droplet creation."
 	case !s.in(r.Slug):
 		return d, "Size is not available in this region."
+	case !slices.Contains(i.Regions, r.Slug):
+		return d, "Image is not available in this region."
 	case i.MinDiskSize > s.Disk:
 		return d, "This size does not have enough disk space for the image that you selected."
 	case len(in.UserData) > maxUserData:
 		return d, "User data is too long (maximum is 65536 characters)."
 	}
 	d.Region, d.Image = r.Slug, i.ID
+	d.Disk.Done = c.state.Origins[i.ID].Done
 	return c.planAccount(d, in, len(names))
 }
 

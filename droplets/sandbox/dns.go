@@ -1,23 +1,46 @@
 package sandbox
 
-import "strings"
+import (
+	"net/netip"
+	"strings"
+)
 
-// resolve looks a name up in the account's zones and returns its IPv4
-// addresses; none when no zone knows it. The cloud must be locked.
+// Lookup is the account's DNS: the IPv4 addresses of a name. A name that is
+// known and has none does not exist, or has no such record; it is that of a
+// zone of the account, or one that a release claims. A name that is not known
+// is some other host of the internet.
+func (c *Cloud) Lookup(name string) (addrs []netip.Addr, known bool) {
+	c.lock()
+	defer c.unlock()
+	ips, known := c.lookup(name)
+	for _, ip := range ips {
+		addrs = append(addrs, address(ip))
+	}
+	return addrs, known
+}
+
+// resolve is lookup's addresses. The cloud must be locked.
 func (c *Cloud) resolve(name string) []string {
+	ips, _ := c.lookup(name)
+	return ips
+}
+
+// lookup follows aliases through the account's zones. An alias may lead out
+// of them, to a name that is not known.
+func (c *Cloud) lookup(name string) (ips []string, known bool) {
 	name = strings.ToLower(strings.TrimSuffix(name, "."))
 	for range 8 { // a chain of aliases longer than this is a loop
 		zone := c.zone(name)
 		if zone == nil {
-			return nil
+			return nil, c.claimed(name)
 		}
 		ips, alias := zone.lookup(name)
 		if alias == "" {
-			return ips
+			return ips, true
 		}
 		name = alias
 	}
-	return nil
+	return nil, true
 }
 
 // zone is the zone with the longest name that holds a name.

@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -29,6 +28,9 @@ type droplet struct {
 	Authorized []string  `json:"authorized_keys"` // of root, as they were at creation
 	Latency    Latency   `json:"latency"`         // so that a restart rewrites no past
 	Disk       disk      `json:"disk"`
+
+	Fault   string `json:"-"` // why Machines failed to carry out the last action
+	stopped bool   // the machine powered itself off while it was being started
 }
 
 // Addresses come from 198.18.0.0/15, which is kept for benchmarks: the
@@ -139,6 +141,7 @@ func (c *Cloud) destroy(d *droplet, at time.Time) {
 	for _, ip := range c.state.Reserved {
 		if ip.Droplet == d.ID {
 			ip.move(0, at)
+			c.lead(ip.IP)
 		}
 	}
 	for _, w := range c.state.Walls {
@@ -154,7 +157,7 @@ func (c *Cloud) viewDroplet(d *droplet) obj {
 		"id": d.ID, "name": d.Name, "memory": s.Memory, "vcpus": s.VCPUs, "disk": s.Disk, "disk_info": s.DiskInfo,
 		"locked": c.pending(d.ID) != nil, "status": d.Status, "kernel": nil, "created_at": stamp(d.CreatedAt),
 		"features": d.Features, "backup_ids": []int{}, "next_backup_window": nil,
-		"snapshot_ids": orEmpty(d.Snapshots), "image": c.image(strconv.Itoa(d.Image)), "volume_ids": []string{},
+		"snapshot_ids": orEmpty(d.Snapshots), "image": c.viewImage(d), "volume_ids": []string{},
 		"size": s, "size_slug": d.Size, "region": c.shelf.region(d.Region), "tags": orEmpty(d.Tags), "vpc_uuid": d.VPC,
 		"networks": obj{"v4": []obj{}, "v6": []obj{}},
 	}
@@ -168,7 +171,7 @@ func (c *Cloud) viewDroplet(d *droplet) obj {
 // which nothing but its value tells from the droplet's own.
 func (c *Cloud) viewNetworks(d *droplet) obj {
 	v4 := []obj{
-		{"ip_address": d.IP, "netmask": "255.255.0.0", "gateway": "198.18.0.1", "type": "public"},
+		{"ip_address": d.IP, "netmask": publicMask, "gateway": publicGateway, "type": "public"},
 		{"ip_address": d.PrivateIP, "netmask": "255.255.240.0", "gateway": "nil", "type": "private"},
 	}
 	for _, ip := range c.state.Reserved {

@@ -20,6 +20,10 @@ type disk struct {
 	SecretsFault string    `json:"secrets_fault,omitempty"`
 	SecretNames  []string  `json:"secret_names,omitempty"` // never values
 
+	// Done are the boot steps whose work was on the disk from the beginning,
+	// because it is a copy of one where they had been done.
+	Done []string `json:"done,omitempty"`
+
 	Certificates []byte    `json:"certificates,omitempty"` // tar of etc/letsencrypt
 	IssueAt      time.Time `json:"issue_at"`               // when the certificate that was asked for comes
 	IssueFault   string    `json:"issue_fault,omitempty"`
@@ -29,6 +33,9 @@ type disk struct {
 // powerOn starts a machine. The boot script runs at the first start, and
 // again when it was cut off.
 func (c *Cloud) powerOn(d *droplet, at time.Time) {
+	if c.real() {
+		return
+	}
 	d.Disk.OnAt = at
 	if !d.Disk.BootAt.IsZero() {
 		return
@@ -43,6 +50,9 @@ func (c *Cloud) powerOn(d *droplet, at time.Time) {
 
 // powerOff stops a machine and cuts its connections.
 func (c *Cloud) powerOff(d *droplet, at time.Time) {
+	if c.real() {
+		return
+	}
 	if run := c.boot(d); run.ended.IsZero() || run.ended.After(at) {
 		d.Disk.BootAt = time.Time{}
 	}

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -48,6 +49,9 @@ func (n *network) init(c *Cloud) {
 // IPs, names of the account's zones, api.digitalocean.com, and, on port 443,
 // any other name as a container registry. A reserved IP leads to the droplet
 // that it is assigned to now; the connection stays there when it moves.
+//
+// With Machines, only the API is in memory. Everything else is connected to in
+// their network, where names that Lookup does not know are Options.Internet.
 func (c *Cloud) Dial(ctx context.Context, netw, addr string) (net.Conn, error) {
 	host, port, err := net.SplitHostPort(addr)
 	if err == nil {
@@ -56,12 +60,17 @@ func (c *Cloud) Dial(ctx context.Context, netw, addr string) (net.Conn, error) {
 	if err != nil {
 		return nil, &net.OpError{Op: "dial", Net: netw, Err: err}
 	}
+	if c.real() && host != apiHost {
+		return c.dialMachines(ctx, netw, host, number(port, 0))
+	}
 	to, serve, droplet, err := c.route(host, number(port, 0))
 	if err != nil {
 		return nil, &net.OpError{Op: "dial", Net: netw, Addr: to, Err: err}
 	}
 	return c.net.connect(to, serve, droplet)
 }
+
+const apiHost = "api.digitalocean.com"
 
 // A service takes a connection that somebody made to it.
 type service func(net.Conn)
@@ -100,7 +109,7 @@ func (c *Cloud) elsewhere(host string, port int) (*net.TCPAddr, service, error) 
 	switch {
 	case c.zone(host) != nil || c.claimed(host):
 		return to, nil, unknown
-	case host == "api.digitalocean.com" && port == 443:
+	case host == apiHost && port == 443:
 		return to, c.tlsService(c.net.api, c), nil
 	case port == 443:
 		return to, c.tlsService(c.net.registry, c.registry(host)), nil
@@ -112,7 +121,7 @@ func (c *Cloud) elsewhere(host string, port int) (*net.TCPAddr, service, error) 
 func (c *Cloud) claimed(host string) bool {
 	for _, d := range c.state.Droplets {
 		for _, name := range c.seed(d).manifest.Domains {
-			if name == host {
+			if strings.EqualFold(name, host) {
 				return true
 			}
 		}

@@ -13,15 +13,23 @@ import (
 type login struct{ user, password string }
 
 // MissingImage makes registries deny that they have an image, such as
-// "ghcr.io/me/blog:v9" or "nginx:9".
+// "ghcr.io/me/blog:v9" or "nginx:9". With Machines there are none, and this
+// does nothing.
 func (c *Cloud) MissingImage(ref string) {
+	if c.real() {
+		return
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.missing[canonical(ref)] = true
 }
 
-// RegistryLogin makes a registry host demand basic authentication.
+// RegistryLogin makes a registry host demand basic authentication. With
+// Machines it does nothing.
 func (c *Cloud) RegistryLogin(host, user, password string) {
+	if c.real() {
+		return
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.logins[host] = login{user, password}

@@ -16,6 +16,7 @@ type reservedIP struct {
 	MovedAt time.Time `json:"moved_at"`
 	Locked  bool      `json:"locked"`
 	Made    time.Time `json:"made"`
+	Fault   string    `json:"-"` // why Machines could not move it
 }
 
 func (ip *reservedIP) move(droplet int, at time.Time) {
@@ -111,6 +112,7 @@ func (c *Cloud) deleteReservedIP(q *call) reply {
 		return unprocessable(pendingIP)
 	}
 	c.state.Reserved = slices.DeleteFunc(c.state.Reserved, func(o *reservedIP) bool { return o == ip })
+	c.lead(ip.IP)
 	c.touch()
 	return noContent()
 }

@@ -48,6 +48,10 @@ func (c *Cloud) routes() *http.ServeMux {
 		"GET /v2/images/{id}":    c.getImage,
 		"DELETE /v2/images/{id}": c.deleteImage,
 
+		"GET /v2/snapshots":         c.getSnapshots,
+		"GET /v2/snapshots/{id}":    c.getSnapshot,
+		"DELETE /v2/snapshots/{id}": c.deleteImage,
+
 		"GET /v2/firewalls":                  c.getFirewalls,
 		"POST /v2/firewalls":                 c.postFirewalls,
 		"GET /v2/firewalls/{id}":             c.getFirewall,

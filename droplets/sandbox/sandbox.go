@@ -8,13 +8,17 @@
 // release of minutes takes milliseconds. What happens at a time is worked out
 // when somebody looks, so nothing runs in the background and a restart from
 // the state folder goes on where the clock is.
+//
+// Real machines can take the place of the stub ones: see Machines.
 package sandbox
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"sync"
 	"time"
@@ -45,6 +49,18 @@ type Options struct {
 	// ReservedFirst lists a reserved IP before the droplet's own address; the
 	// API promises no order (godo#343), and by default it comes second.
 	ReservedFirst bool
+	// Machines is what is behind the API in place of stub machines, which nil
+	// means. Such machines end with the process, so the account begins empty:
+	// of Dir only the authority is used. What stub machines can be told to do
+	// (Break, MissingImage, RegistryLogin) does nothing, Latency.Boot, Step and
+	// Issue mean nothing, and the rest of Latency passes before a machine
+	// begins to carry an action out. The API's firewalls hold for Dial and
+	// SOCKS alone, not for what droplets and the internet send to each other.
+	Machines Machines
+	// Internet is the address, in the network of Machines, of every host that
+	// is none of the account's: what a name leads to that Lookup does not
+	// know. The zero Addr means that there is no such host.
+	Internet netip.Addr
 	// Unlimited switches the rate limits off: 5,000 requests an hour and 250 a minute.
 	Unlimited bool
 }
@@ -82,7 +98,12 @@ type Cloud struct {
 	missing  map[string]bool      // image references
 	logins   map[string]login     // by registry host
 	closed   bool
-	folder   *os.File // holds the lock of the state folder
+	folder   *os.File                 // holds the lock of the state folder
+	queues   map[string]chan struct{} // what is done last for a place, see enqueue
+
+	ctx  context.Context // of everything that machines do; ended by Close
+	stop context.CancelFunc
+	jobs sync.WaitGroup
 
 	net network
 }
@@ -104,10 +125,13 @@ func New(opt Options) (*Cloud, error) {
 		broken:  map[string]Behaviour{},
 		missing: map[string]bool{},
 		logins:  map[string]login{},
+		queues:  map[string]chan struct{}{},
 	}
+	c.ctx, c.stop = context.WithCancel(context.Background())
 	c.mux = c.routes()
 	c.net.init(c)
 	if err := c.load(); err != nil {
+		c.stop()
 		return nil, errors.Join(err, c.release())
 	}
 	for _, a := range c.state.Actions {
@@ -118,22 +142,25 @@ func New(opt Options) (*Cloud, error) {
 	return c, nil
 }
 
-// Close cuts every connection and ends every goroutine of the cloud. The
-// state folder stays.
+// Close cuts every connection and ends every goroutine of the cloud, after
+// what Machines are doing. The state folder stays.
 func (c *Cloud) Close() error {
 	c.lock()
 	err := errors.Join(c.save(), c.release())
 	c.closed = true
 	c.broadcast()
 	c.mu.Unlock()
-	return errors.Join(err, c.net.close())
+	c.stop()
+	err = errors.Join(err, c.net.close())
+	c.jobs.Wait()
+	return err
 }
 
 // CA is the root certificate, PEM, that signs everything the cloud serves with TLS.
 func (c *Cloud) CA() []byte { return c.ca.pem }
 
-// CAFile is the path of CA in the state folder, for SSL_CERT_FILE; empty
-// without a state folder.
+// CAFile is the path of a bundle in the state folder, for SSL_CERT_FILE: CA,
+// and what Trust added. It is empty without a state folder.
 func (c *Cloud) CAFile() string { return c.caFile() }
 
 // Client reaches the API in memory, whatever the host of the URL, and without
@@ -143,11 +170,12 @@ func (c *Cloud) Client() *http.Client {
 }
 
 // HTTPClient reaches what the cloud's network serves (droplets, names,
-// registries) over in-memory connections and trusts the cloud's CA.
+// registries) over in-memory connections, and trusts the cloud's CA and what
+// Trust has added by now.
 func (c *Cloud) HTTPClient() *http.Client {
 	return &http.Client{Transport: &http.Transport{
 		DialContext:       c.Dial,
-		TLSClientConfig:   &tls.Config{RootCAs: c.ca.pool},
+		TLSClientConfig:   &tls.Config{RootCAs: c.ca.roots()},
 		ForceAttemptHTTP2: true,
 		DisableKeepAlives: true,
 	}}

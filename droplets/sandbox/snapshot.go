@@ -14,17 +14,19 @@ type Snapshot struct {
 
 // A Machine is a droplet from the inside.
 type Machine struct {
-	ID       int               `json:"id"`
-	Name     string            `json:"name"`
-	Tags     []string          `json:"tags"`
-	Status   string            `json:"status"`
-	IP       string            `json:"ip"`
-	App      string            `json:"app"`
-	Release  string            `json:"release"`
-	Attempt  string            `json:"attempt"`
-	Boot     string            `json:"boot"` // running, ok or failed
-	Failed   string            `json:"failed_step,omitempty"`
-	Fault    string            `json:"fault,omitempty"` // why it does not boot a release
+	ID      int      `json:"id"`
+	Name    string   `json:"name"`
+	Tags    []string `json:"tags"`
+	Status  string   `json:"status"`
+	IP      string   `json:"ip"`
+	App     string   `json:"app"`
+	Release string   `json:"release"`
+	Attempt string   `json:"attempt"`
+	Boot    string   `json:"boot,omitempty"` // of a stub: running, ok or failed
+	Failed  string   `json:"failed_step,omitempty"`
+	// Fault is why a stub does not boot a release, or why a real machine did
+	// not carry out the last action.
+	Fault    string            `json:"fault,omitempty"`
 	Warnings []string          `json:"warnings,omitempty"`
 	Secrets  []string          `json:"secrets,omitempty"` // names, once opened
 	Images   map[string]string `json:"images,omitempty"`
@@ -37,6 +39,7 @@ type ReservedIP struct {
 	Region  string `json:"region"`
 	Droplet int    `json:"droplet"`
 	Locked  bool   `json:"locked"`
+	Fault   string `json:"fault,omitempty"` // why Machines did not move it
 }
 
 // Snapshot looks at everything at once.
@@ -49,17 +52,23 @@ func (c *Cloud) Snapshot() Snapshot {
 		s.Droplets = append(s.Droplets, c.machine(d, now))
 	}
 	for _, ip := range c.state.Reserved {
-		s.ReservedIPs = append(s.ReservedIPs, ReservedIP{ip.IP, ip.Region, ip.Droplet, ip.Locked})
+		s.ReservedIPs = append(s.ReservedIPs, ReservedIP{ip.IP, ip.Region, ip.Droplet, ip.Locked, ip.Fault})
 	}
 	return s
 }
 
 func (c *Cloud) machine(d *droplet, now time.Time) Machine {
-	s, v := c.seed(d), c.status(d, now)
-	return Machine{
+	s := c.seed(d)
+	m := Machine{
 		ID: d.ID, Name: d.Name, Tags: d.Tags, Status: d.Status, IP: d.IP,
 		App: s.manifest.App, Release: s.manifest.Release, Attempt: s.manifest.Attempt,
-		Boot: v["boot"].(string), Failed: v["failed_step"].(string), Fault: s.fault, Warnings: s.warnings,
-		Secrets: d.Disk.SecretNames, Images: s.manifest.Images, TLS: c.certificate(d) != nil,
+		Fault: d.Fault, Warnings: s.warnings, Images: s.manifest.Images,
 	}
+	if c.real() {
+		return m // what goes on inside is not known here
+	}
+	v := c.status(d, now)
+	m.Boot, m.Failed, m.Fault = v["boot"].(string), v["failed_step"].(string), s.fault
+	m.Secrets, m.TLS = d.Disk.SecretNames, c.certificate(d) != nil
+	return m
 }

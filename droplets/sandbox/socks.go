@@ -31,8 +31,12 @@ const (
 	repAddress     = 8
 )
 
-// socksHello is how long a client may take to say what it wants.
-const socksHello = 30 * time.Second
+// socksHello is how long a client may take to say what it wants, socksDial
+// how long the cloud's network may take to answer.
+const (
+	socksHello = 30 * time.Second
+	socksDial  = 30 * time.Second
+)
 
 // ServeSOCKS is the way into the cloud's network for other programs. It
 // serves until the listener or the cloud is closed, and then returns nil.
@@ -83,7 +87,7 @@ func (c *Cloud) serveSOCKS(conn net.Conn) {
 	}
 	var to net.Conn
 	if rep == repOK {
-		to, err = c.Dial(context.Background(), "tcp", addr)
+		to, err = c.dialFor(addr)
 		rep = socksReply(err)
 	}
 	if _, err := conn.Write([]byte{socksVersion, rep, 0, atypIPv4, 0, 0, 0, 0, 0, 0}); err != nil || to == nil {
@@ -94,6 +98,13 @@ func (c *Cloud) serveSOCKS(conn net.Conn) {
 	}
 	conn.SetDeadline(time.Time{})
 	splice(conn, to)
+}
+
+// dialFor gives up in the end: a real network may not answer at all.
+func (c *Cloud) dialFor(addr string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(c.ctx, socksDial)
+	defer cancel()
+	return c.Dial(ctx, "tcp", addr)
 }
 
 // socksRequest reads greeting and request, and returns the address to dial.
@@ -155,6 +166,7 @@ func socksHost(r io.Reader, kind byte) (host string, rep byte, err error) {
 
 func socksReply(err error) byte {
 	var unknown *net.DNSError
+	var late interface{ Timeout() bool }
 	switch cause := reason(err); {
 	case err == nil:
 		return repOK
@@ -164,6 +176,8 @@ func socksReply(err error) byte {
 		return repHostUnreach
 	case errors.Is(cause, syscall.ENETUNREACH):
 		return repNetUnreach
+	case errors.As(cause, &late) && late.Timeout():
+		return repHostUnreach
 	}
 	return repFailure
 }

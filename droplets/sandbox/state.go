@@ -22,6 +22,7 @@ type state struct {
 	Walls    []*firewall         `json:"firewalls"`
 	Domains  []*domain           `json:"domains"`
 	Images   []*image            `json:"snapshots"` // the account's own
+	Origins  map[int]origin      `json:"origins"`   // of these, by id
 	Bills    []Bill              `json:"bills"`     // of droplets that are gone
 	Issued   []Issued            `json:"issued"`
 	Pulled   map[string]string   `json:"pulled"` // digest to reference
@@ -77,7 +78,7 @@ func (c *Cloud) load() error {
 	if err := c.loadCA(); err != nil {
 		return err
 	}
-	if c.opt.Dir == "" {
+	if !c.keeps() {
 		return nil
 	}
 	b, err := os.ReadFile(filepath.Join(c.opt.Dir, "state.json"))
@@ -90,9 +91,13 @@ func (c *Cloud) load() error {
 	return json.Unmarshal(b, &c.state)
 }
 
+// keeps says whether there is a state to read and write: real machines end
+// with the process, and an account that still had them would lie.
+func (c *Cloud) keeps() bool { return c.opt.Dir != "" && !c.real() }
+
 // save writes the state when it has changed. The cloud must be locked.
 func (c *Cloud) save() error {
-	if !c.dirty || c.closed || c.opt.Dir == "" {
+	if !c.dirty || c.closed || !c.keeps() {
 		return nil
 	}
 	b, err := json.Marshal(&c.state)

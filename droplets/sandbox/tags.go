@@ -10,8 +10,9 @@ import (
 
 // A tag outlives what carries it. Its name keeps the case of its first use.
 type tag struct {
-	Name string `json:"name"`
-	Last int    `json:"last"` // droplet that was tagged last
+	Name      string `json:"name"`
+	Last      int    `json:"last"` // droplet that was tagged last
+	LastImage int    `json:"last_image"`
 }
 
 // validTag holds a name to ^[a-zA-Z0-9_\-\:]+$ and 255 characters.
@@ -42,10 +43,25 @@ func (c *Cloud) makeTag(name string) *tag {
 
 func (c *Cloud) tagDroplet(t *tag, d *droplet) {
 	t.Last = d.ID
-	if !slices.Contains(d.Tags, t.Name) {
-		d.Tags = append(d.Tags, t.Name)
+	c.addTag(t, &d.Tags)
+}
+
+func (c *Cloud) tagImage(t *tag, i *image) {
+	t.LastImage = i.ID
+	c.addTag(t, &i.Tags)
+}
+
+// addTag puts a tag on a list of tags. Lists are never changed in place:
+// answers that are being written still hold the old one.
+func (c *Cloud) addTag(t *tag, tags *[]string) {
+	if !slices.Contains(*tags, t.Name) {
+		*tags = append(slices.Clip(*tags), t.Name)
 	}
 	c.touch()
+}
+
+func untag(tags *[]string, name string) {
+	*tags = slices.DeleteFunc(slices.Clone(*tags), func(s string) bool { return s == name })
 }
 
 func (c *Cloud) getTags(q *call) reply {
@@ -83,27 +99,22 @@ func (c *Cloud) deleteTag(q *call) reply {
 		return notFound()
 	}
 	for _, d := range c.state.Droplets {
-		d.untag(t.Name)
+		untag(&d.Tags, t.Name)
+	}
+	for _, i := range c.state.Images {
+		untag(&i.Tags, t.Name)
 	}
 	c.state.Tags = slices.DeleteFunc(c.state.Tags, func(o *tag) bool { return o == t })
 	c.touch()
 	return noContent()
 }
 
-func (d *droplet) untag(name string) {
-	// A copy: answers that are being written still hold the old list.
-	d.Tags = slices.DeleteFunc(slices.Clone(d.Tags), func(s string) bool { return s == name })
-}
-
-// tagResources tags (POST) or untags (DELETE) droplets. Nothing is done
-// unless the tag and every resource exist.
+// tagResources tags (POST) or untags (DELETE) droplets and images. Nothing is
+// done unless the tag and every resource exist.
 func (c *Cloud) tagResources(q *call) reply {
 	t := c.tag(q.PathValue("tag"))
 	var in struct {
-		Resources []struct {
-			ID   text   `json:"resource_id"`
-			Type string `json:"resource_type"`
-		} `json:"resources"`
+		Resources []resourceName `json:"resources"`
 	}
 	if err := q.decode(&in); err != nil || len(in.Resources) == 0 {
 		return badRequest("resources is required")
@@ -111,41 +122,71 @@ func (c *Cloud) tagResources(q *call) reply {
 	if t == nil {
 		return notFound()
 	}
-	var list []*droplet
+	var todo []func()
 	for _, r := range in.Resources {
-		d := c.droplet(number(string(r.ID), 0))
-		if r.Type != "droplet" || d == nil {
+		f := c.tagging(t, r, q.Method == http.MethodDelete)
+		if f == nil {
 			return notFound()
 		}
-		list = append(list, d)
+		todo = append(todo, f)
 	}
-	for _, d := range list {
-		if q.Method == http.MethodDelete {
-			d.untag(t.Name)
-		} else {
-			c.tagDroplet(t, d)
-		}
+	for _, f := range todo {
+		f()
 	}
 	c.touch()
 	return noContent()
 }
 
+type resourceName struct {
+	ID   text   `json:"resource_id"`
+	Type string `json:"resource_type"`
+}
+
+// tagging is what tags or untags one resource; nil for one that is not there.
+func (c *Cloud) tagging(t *tag, r resourceName, off bool) func() {
+	id := number(string(r.ID), 0)
+	d, i := c.droplet(id), c.ownImage(id)
+	switch {
+	case r.Type == "droplet" && d != nil && off:
+		return func() { untag(&d.Tags, t.Name) }
+	case r.Type == "droplet" && d != nil:
+		return func() { c.tagDroplet(t, d) }
+	case r.Type == "image" && i != nil && off:
+		return func() { untag(&i.Tags, t.Name) }
+	case r.Type == "image" && i != nil:
+		return func() { c.tagImage(t, i) }
+	}
+	return nil
+}
+
 // viewTag counts what carries a tag.
 func (c *Cloud) viewTag(q *call, t *tag) obj {
-	n := 0
+	droplets, images := 0, 0
 	for _, d := range c.state.Droplets {
 		if slices.Contains(d.Tags, t.Name) {
-			n++
+			droplets++
 		}
 	}
-	droplets := obj{"count": n}
-	resources := obj{"count": n, "droplets": droplets}
-	if n > 0 {
-		uri := q.base() + "/v2/droplets/" + strconv.Itoa(t.Last)
-		droplets["last_tagged_uri"], resources["last_tagged_uri"] = uri, uri
+	for _, i := range c.state.Images {
+		if slices.Contains(i.Tags, t.Name) {
+			images++
+		}
 	}
-	for _, kind := range []string{"images", "volumes", "volume_snapshots", "databases"} {
-		resources[kind] = obj{"count": 0}
+	all := obj{"count": droplets + images}
+	all["images"] = q.tagged(all, images, "images", t.LastImage)
+	all["droplets"] = q.tagged(all, droplets, "droplets", t.Last)
+	for _, kind := range []string{"volumes", "volume_snapshots", "databases"} {
+		all[kind] = obj{"count": 0}
 	}
-	return obj{"name": t.Name, "resources": resources}
+	return obj{"name": t.Name, "resources": all}
+}
+
+// tagged counts one kind of resource, and names the last one in all, too.
+func (q *call) tagged(all obj, count int, kind string, last int) obj {
+	v := obj{"count": count}
+	if count > 0 {
+		uri := q.base() + "/v2/" + kind + "/" + strconv.Itoa(last)
+		v["last_tagged_uri"], all["last_tagged_uri"] = uri, uri
+	}
+	return v
 }
