@@ -3,7 +3,8 @@ package examples
 
 import "embed"
 
-// FS has each example in a folder of its own.
+// FS has each example in a folder of its own: what is released, without the
+// source code of its app.
 //
-//go:embed all:blog
+//go:embed blog/README.md blog/cattle.yaml blog/compose.yaml blog/compose.prod.yaml blog/secrets.env
 var FS embed.FS

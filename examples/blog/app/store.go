@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	_ "modernc.org/sqlite" // in Go alone, so that the binary is static
+)
+
+// A post is one entry of the blog.
+type post struct {
+	ID      int64     `json:"id"`
+	Title   string    `json:"title"`
+	Body    string    `json:"body"`
+	Created time.Time `json:"created"`
+	Words   *int      `json:"words"` // of the body; null until the worker has counted them
+}
+
+const schema = `
+CREATE TABLE IF NOT EXISTS posts (id INTEGER PRIMARY KEY, title TEXT NOT NULL, body TEXT NOT NULL, created INTEGER NOT NULL, words INTEGER);
+CREATE INDEX IF NOT EXISTS uncounted ON posts (id) WHERE words IS NULL;
+CREATE TABLE IF NOT EXISTS pulse (id INTEGER PRIMARY KEY CHECK (id = 1), at INTEGER NOT NULL);`
+
+// A store is the database, which several processes may have open at once.
+// Safe for concurrent use.
+type store struct{ db *sql.DB }
+
+// openStore makes the database where there is none. Web app and worker start
+// together: the first use of write-ahead logging wants the file for itself, and
+// fails at once where it is busy, whatever the time-out. So it is tried again.
+func openStore(ctx context.Context, file string) (*store, error) {
+	options := url.Values{"_txlock": {"immediate"}, "_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "temp_store(MEMORY)"}}
+	db, err := sql.Open("sqlite", "file:"+url.PathEscape(file)+"?"+options.Encode())
+	if err != nil {
+		return nil, err
+	}
+	for end := time.Now().Add(10 * time.Second); ; {
+		if _, err = db.ExecContext(ctx, schema); err == nil {
+			return &store{db}, nil
+		}
+		if !strings.Contains(err.Error(), "SQLITE_BUSY") || time.Now().After(end) || ctx.Err() != nil {
+			db.Close()
+			return nil, fmt.Errorf("opening %s: %w", file, err)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+func (s *store) close() error { return s.db.Close() }
+
+// add returns when the post is on the disk.
+func (s *store) add(ctx context.Context, title, body string) (post, error) {
+	p := post{Title: title, Body: body, Created: time.Now().UTC().Truncate(time.Second)}
+	done, err := s.db.ExecContext(ctx, `INSERT INTO posts (title, body, created) VALUES (?, ?, ?)`, title, body, p.Created.Unix())
+	if err != nil {
+		return post{}, err
+	}
+	p.ID, err = done.LastInsertId()
+	return p, err
+}
+
+// since lists the posts that are not older, newest first, at most most of them.
+func (s *store) since(ctx context.Context, at time.Time, most int) ([]post, error) {
+	return s.list(ctx, `SELECT id, title, body, created, words FROM posts WHERE created >= ? ORDER BY id DESC LIMIT ?`, at.Unix(), most)
+}
+
+func (s *store) list(ctx context.Context, query string, args ...any) ([]post, error) {
+	rows, err := s.db.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	posts := []post{}
+	for rows.Next() {
+		var p post
+		var created int64
+		if err := rows.Scan(&p.ID, &p.Title, &p.Body, &created, &p.Words); err != nil {
+			return nil, err
+		}
+		p.Created = time.Unix(created, 0).UTC()
+		posts = append(posts, p)
+	}
+	return posts, rows.Err()
+}
+
+// countWords fills in what posts lack, and says for how many.
+func (s *store) countWords(ctx context.Context) (int, error) {
+	posts, err := s.list(ctx, `SELECT id, title, body, created, words FROM posts WHERE words IS NULL ORDER BY id LIMIT 100`)
+	for i, p := range posts {
+		if _, err := s.db.ExecContext(ctx, `UPDATE posts SET words = ? WHERE id = ?`, len(strings.Fields(p.Body)), p.ID); err != nil {
+			return i, err
+		}
+	}
+	return len(posts), err
+}
+
+// pulse proves that the database can be read and written, which one that is
+// only open does not: its disk may be full or gone. Anybody may ask for it, so
+// that it takes the lock each time, and writes once a second at most.
+func (s *store) pulse(ctx context.Context) error {
+	_, err := s.db.ExecContext(ctx, `INSERT INTO pulse (id, at) VALUES (1, ?)
+		ON CONFLICT (id) DO UPDATE SET at = excluded.at WHERE abs(excluded.at - at) >= 1000`, time.Now().UnixMilli())
+	return err
+}
