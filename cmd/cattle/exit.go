@@ -45,6 +45,10 @@ func report(ctx context.Context, err error, std stdio, asJSON bool) int {
 	if err == nil {
 		return exitDone
 	}
+	var remote *remoteExit
+	if errors.As(err, &remote) {
+		return remote.status
+	}
 	code, failures := diagnose(err)
 	var faults profiles.Diagnostics
 	if errors.As(err, &faults) {
@@ -111,6 +115,7 @@ func diagnose(err error) (int, []failure) {
 		refused    *release.Refused
 		incomplete *release.Incomplete
 		broken     *release.Broken
+		notBaked   *release.NotBaked
 	)
 	switch {
 	case errors.As(err, &faults):
@@ -129,6 +134,8 @@ func diagnose(err error) (int, []failure) {
 		return exitFailed, out
 	case errors.As(err, &refused):
 		return exitNotReleased, refusedFailures(refused)
+	case errors.As(err, &notBaked):
+		return exitFailed, notBakedFailures(notBaked)
 	case errors.As(err, &incomplete):
 		return exitLeftover, leftoverFailures(incomplete.Leftovers)
 	}
@@ -171,6 +178,18 @@ func refusedFailures(e *release.Refused) []failure {
 	}
 	out := []failure{{Msg: fmt.Sprintf("not released, %s: %s", serving, e.Error()), Tail: e.Tail, Hint: hint}}
 	return append(out, leftoverFailures(e.Leftovers)...)
+}
+
+func notBakedFailures(e *release.NotBaked) []failure {
+	hint := e.Why.Hint
+	if hint == "" {
+		hint = hintFor(e.Why.Err)
+	}
+	if hint == "" && e.Why.BootStep != "" && len(e.Why.Leftovers) == 0 {
+		hint = "to look at the droplet when it fails, keep it: cattle bake --keep-failed"
+	}
+	out := []failure{{Msg: e.Error(), Tail: e.Why.Tail, Hint: hint}}
+	return append(out, leftoverFailures(e.Why.Leftovers)...)
 }
 
 func leftoverFailures(ls []release.Leftover) []failure {
