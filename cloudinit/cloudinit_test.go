@@ -95,6 +95,7 @@ func cases() map[string]Input {
 	for _, image := range images() {
 		all["shortest-"+image] = shortest(image)
 		all["full-"+image] = full(image)
+		all["bake-"+image] = baking(image)
 	}
 	return all
 }

@@ -25,6 +25,7 @@ type manifest struct {
 	Secrets      *manifestSecrets  `json:"secrets,omitempty"`
 	TLS          manifestTLS       `json:"tls"`
 	Packages     []string          `json:"packages"`
+	Bake         bool              `json:"bake,omitempty"` // it becomes a snapshot
 }
 
 type manifestSecrets struct {
@@ -42,6 +43,7 @@ type manifestTLS struct {
 // uses says which programs need which secrets; unseal reads it.
 type uses struct {
 	Format   string         `json:"format"`
+	Key      string         `json:"key,omitempty"` // where the age key is, but for the usual place
 	Mail     *mailLogin     `json:"mail,omitempty"`
 	Auth     []string       `json:"auth,omitempty"` // by number: htpasswd-0 …
 	Registry []profileLogin `json:"registry,omitempty"`
@@ -64,11 +66,17 @@ func (v *view) uses() uses {
 	if v.in.Sealed != nil {
 		u.Format = v.in.Sealed.Format
 	}
-	if v.Login {
+	if v.Bake {
+		u.Key = v.Key
+	}
+	if v.Login && !v.Bake {
 		m := v.in.Profile.Mail
 		u.Mail = &mailLogin{Relayhost: v.Relayhost, Username: m.Username, Password: m.Password}
 	}
 	for _, r := range v.in.Profile.Registry {
+		if v.Bake && !v.Secrets {
+			break // nothing is pulled
+		}
 		u.Registry = append(u.Registry, profileLogin{Server: registryKey(r.Server), Username: r.Username, Password: r.Password})
 	}
 	return u
@@ -96,12 +104,14 @@ func data(v *view) ([]File, error) {
 	}
 	files := []File{
 		secret("/etc/cattle/release.json", asJSON(v.manifest())),
-		secret("/opt/cattle/compose.yaml", v.in.Stack.YAML),
+	}
+	if !v.Bake {
+		files = append(files, secret("/opt/cattle/compose.yaml", v.in.Stack.YAML))
 	}
 	if s := v.in.Sealed; s != nil {
 		files = append(files, secret("/etc/cattle/secrets.sops", s.Bytes), secret("/etc/cattle/uses.json", asJSON(v.uses())))
-		if v.in.Profile.Secrets.Deliver == profiles.DeliverUserData {
-			files = append(files, secret("/etc/cattle/age.key", []byte(s.Identity+"\n")))
+		if v.in.Profile.Secrets.Deliver == profiles.DeliverUserData && !v.Bake {
+			files = append(files, secret(keyPath, []byte(s.Identity+"\n")))
 		}
 	}
 	return files, nil
@@ -111,13 +121,16 @@ func (v *view) manifest() manifest {
 	p := v.in.Profile
 	m := manifest{Format: 1, App: v.App, Release: v.Release, Attempt: v.Attempt, Domains: v.Names,
 		IdentityPath: identityPath, Services: list(v.in.Stack.Services), Images: v.in.Images,
-		TLS: manifestTLS{CertName: "cattle", Directory: v.Directory, Email: v.Email}, Packages: list(p.Packages)}
+		TLS: manifestTLS{CertName: "cattle", Directory: v.Directory, Email: v.Email}, Packages: list(p.Packages), Bake: v.Bake}
+	if v.Bake {
+		m.Services = []string{}
+	}
 	if m.Images == nil {
 		m.Images = map[string]string{}
 	}
 	if s := v.in.Sealed; s != nil {
 		m.Secrets = &manifestSecrets{File: "/etc/cattle/secrets.sops", Format: s.Format, Deliver: p.Secrets.Deliver}
-		if m.Secrets.Deliver == "" {
+		if m.Secrets.Deliver == "" || v.Bake {
 			m.Secrets.Deliver = profiles.DeliverSSH
 		}
 	}

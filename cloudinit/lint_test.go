@@ -61,6 +61,9 @@ func TestLint(t *testing.T) {
 			t.Fatal(err)
 		}
 		for check, script := range checks() {
+			if in.Bake && (strings.HasPrefix(check, "nginx") || check == "compose") {
+				continue // a baking droplet has neither's files
+			}
 			t.Run(name+"/"+check, func(t *testing.T) {
 				out, err := lint(t, root, tree, script)
 				quiet(t, out, err)
@@ -143,7 +146,7 @@ func shellScripts(t *testing.T, tree string) []string {
 			scripts = append(scripts, path)
 		}
 	}
-	if len(scripts) < 8 {
+	if len(scripts) < 7 {
 		t.Fatalf("only %d shell scripts in %s", len(scripts), tree)
 	}
 	return scripts

@@ -18,6 +18,10 @@ type Input struct {
 	Sealed           *Sealed           // nil without secrets
 	Images           map[string]string // reference to digest
 	SOPS             Download          // zero: DefaultSOPS()
+	// Bake makes the user-data of a droplet that installs and pulls, starts
+	// nothing of the app, and becomes a snapshot. Release and the Stack may be
+	// empty then: packages alone.
+	Bake bool
 }
 
 // HostKey is the SSH host key that the caller made for this attempt.

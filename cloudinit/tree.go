@@ -3,7 +3,6 @@ package cloudinit
 import (
 	"bytes"
 	"embed"
-	"fmt"
 	"io/fs"
 	"slices"
 	"strings"
@@ -13,6 +12,13 @@ import (
 //go:embed all:templates
 var templates embed.FS // read-only
 
+// A TakenError is a file of the profile at a path that cattle writes itself.
+type TakenError struct{ Path string }
+
+func (e *TakenError) Error() string {
+	return "files: " + e.Path + " is there already: cattle writes it"
+}
+
 // tree makes all files of the droplet, by path.
 func tree(in Input) ([]File, error) {
 	v, err := newView(in)
@@ -20,7 +26,11 @@ func tree(in Input) ([]File, error) {
 		return nil, err
 	}
 	var files []File
-	for _, source := range []func(*view) ([]File, error){fromTemplates, sites, cronUnits, data, userFiles} {
+	sources := []func(*view) ([]File, error){fromTemplates, sites, cronUnits, data, userFiles}
+	if v.Bake {
+		sources = []func(*view) ([]File, error){fromTemplates, data}
+	}
+	for _, source := range sources {
 		more, err := source(v)
 		if err != nil {
 			return nil, err
@@ -30,8 +40,11 @@ func tree(in Input) ([]File, error) {
 	slices.SortFunc(files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
 	for i := 1; i < len(files); i++ {
 		if files[i].Path == files[i-1].Path {
-			return nil, fmt.Errorf("files: %s is there already", files[i].Path)
+			return nil, &TakenError{files[i].Path}
 		}
+	}
+	if v.Bake {
+		return append(files, writtenList(files)), nil
 	}
 	return files, nil
 }
@@ -60,6 +73,8 @@ func (v *view) wants(path string) bool {
 	switch {
 	case strings.HasSuffix(path, "/site.conf"), strings.Contains(path, "/cattle-cron."):
 		return false
+	case v.Bake && notBaked(path), !v.Bake && bakeOnly(path):
+		return false
 	case strings.HasPrefix(path, "/etc/postfix/"), path == "/etc/aliases", path == "/etc/sysctl.d/60-cattle.conf":
 		return v.Mail
 	case slices.Contains([]string{"/opt/cattle/unseal", "/opt/cattle/redact", "/opt/cattle/with-secrets",
@@ -75,7 +90,7 @@ func (v *view) wants(path string) bool {
 // services of other users read is open.
 func mode(path string) uint32 {
 	switch {
-	case path == "/opt/cattle/scheduler":
+	case path == "/opt/cattle/scheduler", path == "/opt/cattle/bake":
 		return 0o644
 	case strings.HasPrefix(path, "/opt/cattle/"):
 		return 0o755

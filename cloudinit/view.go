@@ -1,7 +1,6 @@
 package cloudinit
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -25,6 +24,10 @@ type view struct {
 	DockerPackages, Packages            []string
 	Secrets, Mail                       bool
 	Registries, Timers, Owners          []string
+	Images                              []string // with their digests, as far as these are known
+	Key                                 string   // where the age key is put
+	Bake                                bool
+	Base, PackagesDigest                string
 	SOPS                                Download
 	Directory, Email                    string // ACME
 	SSH4, SSH6                          []string
@@ -35,7 +38,7 @@ type view struct {
 
 func newView(in Input) (*view, error) {
 	p := in.Profile
-	d, err := distributionOf(cmp.Or(p.Droplet.Image, "debian-13-x64"))
+	d, err := distributionOf(base(p))
 	if err != nil {
 		return nil, err
 	}
@@ -43,21 +46,25 @@ func newView(in Input) (*view, error) {
 		return nil, errors.New("domains: there is none")
 	}
 	v := &view{in: in, distribution: d, App: p.App, Release: in.Release, Attempt: in.Attempt,
-		IdentityPath: identityPath, DockerPackages: d.docker, Secrets: in.Sealed != nil,
-		SOPS: in.SOPS, Directory: directory(p.TLS), Email: p.TLS.Email}
-	if v.SOPS == (Download{}) {
-		v.SOPS = DefaultSOPS()
-	}
+		IdentityPath: identityPath, DockerPackages: d.docker, Secrets: in.Sealed != nil, Key: keyPath,
+		SOPS: in.sops(), Directory: directory(p.TLS), Email: p.TLS.Email, Bake: in.Bake}
 	steps := []func() error{v.addWeb, v.addMail, v.addCron, v.addFirewall, v.addOwners, v.checkSecrets}
+	if v.Bake {
+		steps = []func() error{v.addMail, v.addFirewall, v.addBake, v.checkSecrets}
+	}
 	for _, step := range steps {
 		if err := step(); err != nil {
 			return nil, err
 		}
 	}
-	for _, r := range p.Registry {
-		v.Registries = append(v.Registries, r.Server)
+	if v.Secrets {
+		for _, r := range p.Registry {
+			v.Registries = append(v.Registries, r.Server)
+		}
 	}
+	v.addImages()
 	v.addPackages()
+	v.PackagesDigest = v.packagesDigest()
 	return v, nil
 }
 

@@ -28,6 +28,13 @@ type Cloud interface {
 	Create(ctx context.Context, spec Spec) (Droplet, error)
 	// Destroy orders the end of a droplet; one that is gone already is no error.
 	Destroy(ctx context.Context, id int) error
+	// Shutdown asks the droplet's system to go down, and PowerOff cuts its
+	// power. Both return before it is off.
+	Shutdown(ctx context.Context, id int) error
+	PowerOff(ctx context.Context, id int) error
+	// TakeSnapshot orders a snapshot of the droplet's disk and returns before it
+	// exists. Not idempotent: it sends one POST and never repeats it.
+	TakeSnapshot(ctx context.Context, id int, name string) error
 	// Actions lists a droplet's latest actions, newest first (one page).
 	Actions(ctx context.Context, id int) ([]Action, error)
 
@@ -44,6 +51,15 @@ type Cloud interface {
 	TagDroplets(ctx context.Context, tag string, ids ...int) error
 	// DeleteTag ends a tag, on whatever carries it; one that is gone is no error.
 	DeleteTag(ctx context.Context, tag string) error
+
+	// Snapshots lists the snapshots of droplets that carry tag. One that was
+	// tagged in the last seconds may be missing.
+	Snapshots(ctx context.Context, tag string) ([]Snapshot, error)
+	Snapshot(ctx context.Context, id int) (Snapshot, error)
+	// TagSnapshot puts a tag on a snapshot, making the tag where it does not exist.
+	TagSnapshot(ctx context.Context, tag string, id int) error
+	// DeleteSnapshot ends a snapshot; one that is gone already is no error.
+	DeleteSnapshot(ctx context.Context, id int) error
 
 	SSHKeys(ctx context.Context) ([]SSHKey, error)
 	Sizes(ctx context.Context) ([]Size, error)
@@ -68,7 +84,8 @@ type Droplet struct {
 	Created      time.Time
 	Region       string
 	Size         string
-	Image        string
+	Image        string   // slug; "" for a droplet that was made from a snapshot
+	Snapshots    []int    // ids of the snapshots that were taken of it
 	Public       []string // IPv4; may hold the reserved IP too
 	Private      string
 	Tags         []string
@@ -87,8 +104,10 @@ func (d Droplet) Address(reserved string) string {
 }
 
 // Has tells whether the droplet carries the tag. Tags ignore case.
-func (d Droplet) Has(tag string) bool {
-	return slices.ContainsFunc(d.Tags, func(t string) bool { return strings.EqualFold(t, tag) })
+func (d Droplet) Has(tag string) bool { return has(d.Tags, tag) }
+
+func has(tags []string, tag string) bool {
+	return slices.ContainsFunc(tags, func(t string) bool { return strings.EqualFold(t, tag) })
 }
 
 // Spec is the order of a droplet.
@@ -97,6 +116,7 @@ type Spec struct {
 	Region     string
 	Size       string
 	Image      string
+	Snapshot   int // id of a snapshot to start from, in place of Image
 	SSHKeys    []int
 	VPC        string
 	Monitoring bool
@@ -138,6 +158,7 @@ type Size struct {
 	PriceMonthly float64 // US dollars
 	PriceHourly  float64
 	MemoryMiB    int
+	DiskGiB      int
 }
 
 // Image is what a droplet is made from.
@@ -146,6 +167,20 @@ type Image struct {
 	Status  string
 	Regions []string
 }
+
+// Snapshot is a copy of a droplet's disk.
+type Snapshot struct {
+	ID      int
+	Name    string
+	Status  string // available, once it can be used
+	Regions []string
+	Tags    []string
+	MinDisk int     // GiB that a droplet made from it needs
+	SizeGB  float64 // what is billed
+}
+
+// Has tells whether the snapshot carries the tag. Tags ignore case.
+func (s Snapshot) Has(tag string) bool { return has(s.Tags, tag) }
 
 // SSHKey is a public key of the account.
 type SSHKey struct {

@@ -140,9 +140,12 @@ func (c *digitalOcean) Create(ctx context.Context, spec Spec) (Droplet, error) {
 	for i, id := range spec.SSHKeys {
 		keys[i].ID = id
 	}
+	image := godo.DropletCreateImage{Slug: spec.Image}
+	if spec.Snapshot != 0 {
+		image = godo.DropletCreateImage{ID: spec.Snapshot}
+	}
 	d, _, err := c.api.Droplets.Create(ctx, &godo.DropletCreateRequest{
-		Name: spec.Name, Region: spec.Region, Size: spec.Size,
-		Image: godo.DropletCreateImage{Slug: spec.Image}, SSHKeys: keys,
+		Name: spec.Name, Region: spec.Region, Size: spec.Size, Image: image, SSHKeys: keys,
 		IPv6: spec.IPv6, Monitoring: spec.Monitoring, VPCUUID: spec.VPC,
 		UserData: string(spec.UserData), Tags: spec.Tags,
 	})
@@ -214,12 +217,16 @@ func (c *digitalOcean) ReleaseIP(ctx context.Context, ip string) error {
 }
 
 func (c *digitalOcean) TagDroplets(ctx context.Context, tag string, ids ...int) error {
+	return c.tag(ctx, tag, godo.DropletResourceType, ids)
+}
+
+func (c *digitalOcean) tag(ctx context.Context, tag string, kind godo.ResourceType, ids []int) error {
 	req := &godo.TagResourcesRequest{}
 	for _, id := range ids {
-		req.Resources = append(req.Resources, godo.Resource{ID: fmt.Sprint(id), Type: godo.DropletResourceType})
+		req.Resources = append(req.Resources, godo.Resource{ID: fmt.Sprint(id), Type: kind})
 	}
 	_, err := c.api.Tags.TagResources(ctx, tag, req)
-	if err = wrap(err, "tag droplets %v with %s", ids, tag); !NotFound(err) {
+	if err = wrap(err, "tag %ss %v with %s", kind, ids, tag); !NotFound(err) {
 		return err
 	}
 	// Only creating a droplet makes tags on the fly.
@@ -227,7 +234,7 @@ func (c *digitalOcean) TagDroplets(ctx context.Context, tag string, ids ...int) 
 		return wrap(err, "make the tag %s", tag)
 	}
 	_, err = c.api.Tags.TagResources(ctx, tag, req)
-	return wrap(err, "tag droplets %v with %s", ids, tag)
+	return wrap(err, "tag %ss %v with %s", kind, ids, tag)
 }
 
 func (c *digitalOcean) DeleteTag(ctx context.Context, tag string) error {
@@ -255,7 +262,7 @@ func (c *digitalOcean) Sizes(ctx context.Context) ([]Size, error) {
 	out := make([]Size, len(ss))
 	for i, s := range ss {
 		out[i] = Size{Slug: s.Slug, Available: s.Available, Regions: s.Regions,
-			PriceMonthly: s.PriceMonthly, PriceHourly: s.PriceHourly, MemoryMiB: s.Memory}
+			PriceMonthly: s.PriceMonthly, PriceHourly: s.PriceHourly, MemoryMiB: s.Memory, DiskGiB: s.Disk}
 	}
 	return out, nil
 }
@@ -269,7 +276,7 @@ func (c *digitalOcean) Image(ctx context.Context, slug string) (Image, error) {
 }
 
 func fromDroplet(d *godo.Droplet) Droplet {
-	out := Droplet{ID: d.ID, Name: d.Name, Status: d.Status, Locked: d.Locked, Size: d.SizeSlug, Tags: d.Tags}
+	out := Droplet{ID: d.ID, Name: d.Name, Status: d.Status, Locked: d.Locked, Size: d.SizeSlug, Tags: d.Tags, Snapshots: d.SnapshotIDs}
 	out.Created, _ = time.Parse(time.RFC3339, d.Created)
 	if d.Region != nil {
 		out.Region = d.Region.Slug

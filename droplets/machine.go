@@ -158,6 +158,12 @@ func (m *Machine) Certify(ctx context.Context) error {
 	return m.stream(ctx, "certify", nil, nil)
 }
 
+// Strip makes a disk to copy of a baking droplet: keys, ids, logs and all that
+// its user-data wrote go. Any other droplet refuses.
+func (m *Machine) Strip(ctx context.Context) error {
+	return m.stream(ctx, "strip", nil, nil)
+}
+
 // stream runs one verb. When ctx ends the whole connection is closed, which
 // ends the verb on the droplet too: to open or close a session alone waits for
 // the other side, which may have stopped answering.

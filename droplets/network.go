@@ -70,3 +70,21 @@ func ImageMissing(err error) bool {
 	var answer *transport.Error
 	return errors.As(err, &answer) && answer.StatusCode == http.StatusNotFound
 }
+
+// FetchImage gets an image, or an index of images, from its registry, with the
+// credentials of the operator's docker login. Layers are read when they are
+// asked for. The way there is that of the environment, HTTP_PROXY included.
+func FetchImage(ctx context.Context, ref string) (interface{ RawManifest() ([]byte, error) }, error) {
+	parsed, err := name.ParseReference(ref)
+	if err != nil {
+		return nil, err
+	}
+	desc, err := remote.Get(parsed, remote.WithContext(ctx), remote.WithAuthFromKeychain(authn.DefaultKeychain))
+	if err != nil {
+		return nil, fmt.Errorf("image %s: %w", ref, err)
+	}
+	if desc.MediaType.IsIndex() {
+		return desc.ImageIndex()
+	}
+	return desc.Image()
+}

@@ -15,6 +15,8 @@ import (
 //	cattle:release:v1_2e2_2e0:<attempt>:<lease>:<digest>:<host key>
 //	cattle:served                                          was live and confirmed
 //	cattle:expires:1795000000:<droplet id>                 a standby's end, unix time
+//	cattle:bake:<attempt>:<lease>:<digest>:<host key>      becomes a snapshot
+//	cattle:baked:<packages>:1795000000                     on the snapshot: what of, and of when
 //
 // What a droplet is born with is one tag, because a tag outlives its droplets
 // and has to be deleted by a call of its own.
@@ -22,6 +24,8 @@ const (
 	appPrefix     = "cattle:app:"
 	releasePrefix = "cattle:release:"
 	expiresPrefix = "cattle:expires:"
+	bakePrefix    = "cattle:bake:"
+	bakedPrefix   = "cattle:baked:"
 	// ServedTag marks a droplet that the reserved IP pointed at and that was
 	// confirmed: it may become a standby, and gc does not take it for an orphan.
 	ServedTag = "cattle:served"
@@ -48,38 +52,59 @@ func ExpiresTag(at time.Time, id int) string {
 
 // Birth is what a droplet is born with and never changes.
 type Birth struct {
-	Release string
+	Release string    // "" for a baking droplet
 	Attempt string    // 16 hex digits, one a try
 	Lease   time.Time // until then the droplet may be a candidate; whole seconds
 	Digest  string    // of its user-data, 32 hex digits
 	HostKey string    // SHA-256 of its SSH host key, 64 hex digits
+	// Bake tells a droplet that becomes a snapshot: it is never a candidate.
+	Bake bool
 }
 
 // Tag writes the birth as a tag.
 func (b Birth) Tag() string {
-	return releasePrefix + strings.Join([]string{
-		encodeVersion(b.Release, '_'), b.Attempt, strconv.FormatInt(b.Lease.Unix(), 10), b.Digest, b.HostKey,
-	}, ":")
+	prefix := bakePrefix
+	if !b.Bake {
+		prefix = releasePrefix + encodeVersion(b.Release, '_') + ":"
+	}
+	return prefix + strings.Join([]string{b.Attempt, strconv.FormatInt(b.Lease.Unix(), 10), b.Digest, b.HostKey}, ":")
 }
 
-var birthRE = regexp.MustCompile(`^([A-Za-z0-9_-]+):([0-9a-f]{16}):([0-9]{1,12}):([0-9a-f]{32}):([0-9a-f]{64})$`)
+var birthRE = regexp.MustCompile(`^cattle:(bake|release:([A-Za-z0-9_-]+)):([0-9a-f]{16}):([0-9]{1,12}):([0-9a-f]{32}):([0-9a-f]{64})$`)
 
 // ParseBirth reads what Birth.Tag wrote; anything else is no birth.
 func ParseBirth(tag string) (Birth, bool) {
-	rest, ok := strings.CutPrefix(tag, releasePrefix)
-	if !ok {
-		return Birth{}, false
-	}
-	m := birthRE.FindStringSubmatch(rest)
+	m := birthRE.FindStringSubmatch(tag)
 	if m == nil {
 		return Birth{}, false
 	}
-	version, ok := decodeVersion(m[1], '_')
+	version, ok := decodeVersion(m[2], '_')
 	if !ok {
 		return Birth{}, false
 	}
-	lease, _ := strconv.ParseInt(m[3], 10, 64)
-	return Birth{Release: version, Attempt: m[2], Lease: time.Unix(lease, 0), Digest: m[4], HostKey: m[5]}, true
+	lease, _ := strconv.ParseInt(m[4], 10, 64)
+	return Birth{Release: version, Attempt: m[3], Lease: time.Unix(lease, 0), Digest: m[5], HostKey: m[6], Bake: m[1] == "bake"}, true
+}
+
+// BakedTag says of a snapshot what it has (the digest of its packages, 32 hex
+// digits) and of when that is. It is made for one snapshot, to be deleted with it.
+func BakedTag(packages string, at time.Time) string {
+	return fmt.Sprintf("%s%s:%d", bakedPrefix, packages, at.Unix())
+}
+
+var bakedRE = regexp.MustCompile(`^cattle:baked:([0-9a-f]{32}):([0-9]{1,12})$`)
+
+// Baked reads what BakedTag wrote. A snapshot without it, or with two, is none
+// that can be used.
+func (s Snapshot) Baked() (packages string, at time.Time, found bool) {
+	n := 0
+	for _, t := range s.Tags {
+		if m := bakedRE.FindStringSubmatch(t); m != nil {
+			unix, _ := strconv.ParseInt(m[2], 10, 64)
+			packages, at, n = m[1], time.Unix(unix, 0), n+1
+		}
+	}
+	return packages, at, n == 1
 }
 
 // Birth finds the droplet's birth among its tags. A droplet with none, or with
@@ -99,7 +124,7 @@ func (d Droplet) Birth() (Birth, bool) {
 func (d Droplet) OwnTags() []string {
 	var out []string
 	for _, t := range d.Tags {
-		if strings.HasPrefix(t, releasePrefix) || strings.HasPrefix(t, expiresPrefix) {
+		if strings.HasPrefix(t, releasePrefix) || strings.HasPrefix(t, expiresPrefix) || strings.HasPrefix(t, bakePrefix) {
 			out = append(out, t)
 		}
 	}

@@ -109,3 +109,26 @@ func TestExpires(t *testing.T) {
 		t.Error("two droplets share a tag, which ends for both")
 	}
 }
+
+// TestBakeTags: a baking droplet's birth is one, and no release's; a snapshot's
+// tag is read back to the second.
+func TestBakeTags(t *testing.T) {
+	b := droplets.Birth{Attempt: strings.Repeat("a", 16), Lease: time.Unix(1795000000, 0), Digest: strings.Repeat("d", 32), HostKey: strings.Repeat("c", 64), Bake: true}
+	d := droplets.Droplet{Tags: []string{droplets.AppTag("blog"), b.Tag()}}
+	if got, ok := d.Birth(); !ok || got != b || len(b.Tag()) > 255 {
+		t.Errorf("%q came back as %+v", b.Tag(), got)
+	}
+	if own := d.OwnTags(); len(own) != 1 || own[0] != b.Tag() {
+		t.Errorf("own tags %q", own)
+	}
+	packages, at := strings.Repeat("e", 32), time.Unix(1795000001, 0)
+	s := droplets.Snapshot{Tags: []string{droplets.AppTag("blog"), droplets.BakedTag(packages, at)}}
+	if p, when, ok := s.Baked(); !ok || p != packages || !when.Equal(at) {
+		t.Errorf("%q came back as %s, %s, %t", s.Tags, p, when, ok)
+	}
+	for _, tags := range [][]string{nil, {"cattle:baked:x:1"}, {droplets.BakedTag(packages, at), droplets.BakedTag(packages, at.Add(time.Second))}} {
+		if _, _, ok := (droplets.Snapshot{Tags: tags}).Baked(); ok {
+			t.Errorf("%q is taken for a snapshot that can be used", tags)
+		}
+	}
+}

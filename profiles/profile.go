@@ -74,6 +74,9 @@ type Droplet struct {
 	Monitoring bool     `yaml:"monitoring"`
 	IPv6       bool     `yaml:"ipv6"`
 	Tags       []string `yaml:"tags"` // besides cattle's own
+	// BakedWithin is how old a snapshot of `cattle bake` may be for a release to
+	// begin from it, default 7d; 0: none is used.
+	BakedWithin time.Duration `yaml:"baked_within"`
 }
 
 // A Route maps a host and a path prefix to something that answers. Exactly

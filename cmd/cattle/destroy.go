@@ -52,9 +52,13 @@ func destroy(ctx context.Context, std stdio, file string, opts destroyOptions) e
 		return err
 	}
 	if opts.json {
-		return writeJSON(std.out, map[string]any{"message_type": "result", "verb": "destroy", "droplets": len(doomed.Droplets)})
+		return writeJSON(std.out, map[string]any{"message_type": "result", "verb": "destroy", "droplets": len(doomed.Droplets), "snapshots": len(doomed.Snapshots)})
 	}
-	return say(std.out, fmt.Sprintf("%s is gone: %s destroyed\n", site.App, count(len(doomed.Droplets), "droplet")))
+	ended := count(len(doomed.Droplets), "droplet")
+	if n := len(doomed.Snapshots); n > 0 {
+		ended += " and " + count(n, "snapshot")
+	}
+	return say(std.out, fmt.Sprintf("%s is gone: %s destroyed\n", site.App, ended))
 }
 
 func printDoomed(std stdio, d *release.Doomed, opts destroyOptions) error {
@@ -65,6 +69,13 @@ func printDoomed(std stdio, d *release.Doomed, opts destroyOptions) error {
 			continue
 		}
 		fmt.Fprintf(&b, "to be destroyed: droplet %d %s\n", m.ID, m.Name)
+	}
+	for _, s := range d.Snapshots {
+		if opts.json {
+			writeJSON(&b, map[string]any{"message_type": "doomed", "snapshot": s.ID, "name": s.Name, "dry_run": opts.dryRun})
+			continue
+		}
+		fmt.Fprintf(&b, "to be destroyed: snapshot %d %s\n", s.ID, s.Name)
 	}
 	if d.WithIP && d.IP != "" && !opts.json {
 		fmt.Fprintf(&b, "to be given back: reserved IP %s\n", d.IP)

@@ -63,7 +63,7 @@ func knownAttempt(w *release.World, attempt string) error {
 		return nil
 	}
 	hint := "there is no candidate at all; cattle status shows what there is"
-	for _, m := range slices.Concat(w.Candidates, w.Orphans) {
+	for _, m := range slices.Concat(w.Candidates, w.Baking, w.Orphans) {
 		if m.Birth.Attempt == attempt {
 			return nil
 		}
@@ -93,6 +93,17 @@ func printGarbage(std stdio, g *release.Garbage, w *release.World, opts gcOption
 		if m.Birth.Attempt != opts.Attempt {
 			fmt.Fprintf(&b, "spared: %s is under way until %s; if nobody is at it any more: cattle gc --attempt %s\n",
 				m.Name, m.Birth.Lease.UTC().Format(time.TimeOnly+" MST"), m.Birth.Attempt)
+		}
+	}
+	for _, m := range w.Baking {
+		if m.Birth.Attempt != opts.Attempt {
+			fmt.Fprintf(&b, "spared: %s is being baked until %s at the latest; if nobody is at it any more: cattle gc --attempt %s\n",
+				m.Name, m.Birth.Lease.UTC().Format(time.TimeOnly+" MST"), m.Birth.Attempt)
+		}
+	}
+	for _, s := range w.Snapshots {
+		if why := w.Fits(g.Site, s); why != "" {
+			fmt.Fprintf(&b, "spared: no release begins from the snapshot %s any more: %s; to end it: cattle bake --delete\n", s.Name, why)
 		}
 	}
 	for _, m := range w.Unknown {

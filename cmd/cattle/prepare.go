@@ -86,14 +86,27 @@ func renderUserData(ctx context.Context, p *profiles.Profile, version string, id
 	if err != nil {
 		return nil, err
 	}
-	u, err := cloudinit.Render(cloudinit.Input{
-		Profile: p, Stack: stack, Release: version, Attempt: id.attempt,
+	sops, err := sopsFromEnv()
+	if err != nil {
+		return nil, err
+	}
+	return renderInput(p, cloudinit.Input{
+		Profile: p, Stack: stack, Release: version, Attempt: id.attempt, SOPS: sops,
 		HostKey: cloudinit.HostKey{Private: id.hostKey.Private, Public: id.hostKey.Public},
 		Sealed:  sealed, Images: pins,
 	})
+}
+
+func renderInput(p *profiles.Profile, in cloudinit.Input) (*cloudinit.UserData, error) {
+	u, err := cloudinit.Render(in)
 	var large *cloudinit.TooLargeError
 	if errors.As(err, &large) {
 		return nil, p.Fault(largest(p, large), large.Error(), "put what is large into the image of a service")
+	}
+	var taken *cloudinit.TakenError
+	if errors.As(err, &taken) {
+		i := slices.IndexFunc(p.Files, func(f profiles.File) bool { return f.Path == taken.Path })
+		return nil, p.Fault(fmt.Sprintf("files.%d.path", i), taken.Path+" is written by cattle itself", "take another path; nginx reads /etc/nginx/conf.d/*.conf too")
 	}
 	return u, err
 }

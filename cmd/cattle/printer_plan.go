@@ -52,7 +52,7 @@ func printPlan(w io.Writer, width int, p *release.Plan, notices []string, asJSON
 		return writeJSON(w, planToJSON(p, notices))
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s of %s\n", p.Verb, p.Release, p.Site.App)
+	fmt.Fprintf(&b, "%s of %s\n", strings.TrimSpace(p.Verb+" "+p.Release), p.Site.App)
 	row := func(name, text string) {
 		fmt.Fprintf(&b, "  %-15s %s\n", name, hang(text, width-18, 18))
 	}
@@ -130,8 +130,14 @@ func printReport(w io.Writer, r *release.Report, asJSON bool) error {
 			*release.Report
 		}{"result", r})
 	}
+	if r.Verb == "bake" {
+		return say(w, bakeReport(r))
+	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s is live at %s, on droplet %d (%s), after %s\n", r.App, r.Release, r.IP, r.Droplet, r.Address, seconds(r.Took))
+	if s := r.Snapshot; s != nil {
+		fmt.Fprintf(&b, "it began from the snapshot %s of %s\n", s.Name, s.Ago)
+	}
 	if c := r.Cutover; c.Requests > 0 {
 		fmt.Fprintf(&b, "switch: %s, %d failed, longest gap %d ms\n", count(c.Requests, "request"), c.Failed, c.Gap.Milliseconds())
 	}

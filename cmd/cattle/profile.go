@@ -3,6 +3,7 @@ package main
 import (
 	"github.com/urfave/cli/v2"
 
+	"cattle/cloudinit"
 	"cattle/droplets/release"
 	"cattle/droplets/release/probe"
 	"cattle/profiles"
@@ -60,7 +61,11 @@ func colours(std stdio) bool {
 // the compose services that have to run; only a release asks for them.
 func siteOf(p *profiles.Profile, services []string) release.Site {
 	h := p.Health
+	// What may be wrong with either, rendering tells; until then no snapshot fits.
+	sops, _ := sopsFromEnv()
+	packages, _ := cloudinit.PackagesDigest(p, sops)
 	return release.Site{
+		Packages: packages, BakedWithin: p.Droplet.BakedWithin,
 		App: p.App, Domains: p.Domains, ReservedIP: p.ReservedIP,
 		Region: p.Droplet.Region, Size: p.Droplet.Size, Image: p.Droplet.Image, VPC: p.Droplet.VPC,
 		SSHKeys: p.Droplet.SSHKeys, Monitoring: p.Droplet.Monitoring, IPv6: p.Droplet.IPv6, Tags: p.Droplet.Tags,

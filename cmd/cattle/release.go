@@ -23,10 +23,14 @@ func noHandoffFlag() cli.Flag {
 	return &cli.BoolFlag{Name: "no-handoff", Usage: "ask for new certificates; for when the live droplet cannot be reached"}
 }
 
+func noSnapshotFlag() cli.Flag {
+	return &cli.BoolFlag{Name: "no-snapshot", Usage: "install everything anew, though a snapshot of cattle bake would fit"}
+}
+
 func releaseCommand(std stdio) *cli.Command {
 	return &cli.Command{
 		Name: "release", Usage: "put a version on a fresh droplet and move the reserved IP to it",
-		ArgsUsage: "VERSION", OnUsageError: usage, Flags: append(executeFlags(), keepFailedFlag(), noHandoffFlag()),
+		ArgsUsage: "VERSION", OnUsageError: usage, Flags: append(executeFlags(), keepFailedFlag(), noHandoffFlag(), noSnapshotFlag()),
 		Action: func(c *cli.Context) error {
 			if err := wantArgs(c, 1, 1); err != nil {
 				return err
@@ -34,6 +38,7 @@ func releaseCommand(std stdio) *cli.Command {
 			return releaseVersion(c.Context, std, releaseOptions{
 				verb: "release", file: c.String("file"), version: c.Args().First(), pins: noPins,
 				json: c.Bool("json"), dryRun: c.Bool("dry-run"), keepFailed: c.Bool("keep-failed"), noHandoff: c.Bool("no-handoff"),
+				noSnapshot: c.Bool("no-snapshot"),
 			})
 		},
 	}
@@ -42,6 +47,7 @@ func releaseCommand(std stdio) *cli.Command {
 type releaseOptions struct {
 	verb, file, version                 string
 	json, dryRun, keepFailed, noHandoff bool
+	noSnapshot                          bool
 	pins                                pinSource
 }
 
@@ -71,7 +77,7 @@ func releaseLoaded(ctx context.Context, std stdio, o *release.Operator, p *profi
 	if err != nil {
 		return err
 	}
-	ready.candidate.NoHandoff = opts.noHandoff
+	ready.candidate.NoHandoff, ready.candidate.NoSnapshot = opts.noHandoff, opts.noSnapshot
 	plan, err := release.PlanRelease(opts.verb, ready.site, ready.world, ready.candidate)
 	if err != nil {
 		return err

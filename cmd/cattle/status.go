@@ -37,11 +37,23 @@ type statusJSON struct {
 	HTTPS    bool          `json:"https"`
 	Problem  string        `json:"problem,omitempty"`
 	Droplets []dropletJSON `json:"droplets"`
-	Monthly  float64       `json:"monthly_usd"`
+	// Snapshots are those of cattle bake.
+	Snapshots []snapshotJSON `json:"snapshots,omitempty"`
+	Monthly   float64        `json:"monthly_usd"`
+	unread    error          // why the snapshots are not known
+}
+
+type snapshotJSON struct {
+	ID      int       `json:"id"`
+	Name    string    `json:"name"`
+	At      time.Time `json:"at"` // of when its packages are
+	SizeGB  float64   `json:"size_gb"`
+	Monthly float64   `json:"monthly_usd"`
+	Unfit   string    `json:"unfit,omitempty"` // why no release begins from it
 }
 
 type dropletJSON struct {
-	Role    string    `json:"role"` // live, standby, candidate, orphan or unknown
+	Role    string    `json:"role"` // live, standby, candidate, baking, orphan or unknown
 	ID      int       `json:"id"`
 	Name    string    `json:"name"`
 	Release string    `json:"release,omitempty"`
@@ -116,8 +128,14 @@ func statusOf(site release.Site, w *release.World, v release.Verdict) statusJSON
 	}
 	add("standby", w.Standbys...)
 	add("candidate", w.Candidates...)
+	add("baking", w.Baking...)
 	add("orphan", w.Orphans...)
 	add("unknown", w.Unknown...)
+	out.unread = w.SnapshotsErr
+	for _, s := range w.Snapshots {
+		out.Monthly += s.PriceMonthly()
+		out.Snapshots = append(out.Snapshots, snapshotJSON{s.ID, s.Name, s.At, s.SizeGB, s.PriceMonthly(), w.Fits(site, s)})
+	}
 	return out
 }
 
@@ -137,7 +155,7 @@ func (s statusJSON) print(std stdio, now time.Time) error {
 		switch {
 		case d.GC != "":
 			note = "gc destroys it: " + d.GC
-		case d.Role == "candidate":
+		case d.Role == "candidate", d.Role == "baking":
 			note = "under way; to end it: cattle gc --attempt " + d.Attempt
 		case d.Role == "unknown":
 			note = fmt.Sprintf("its tags were edited; to end it: doctl compute droplet delete %d", d.ID)
@@ -146,6 +164,16 @@ func (s statusJSON) print(std stdio, now time.Time) error {
 			d.Role, orNone(d.Release), d.Status, d.ID, orNone(d.Address), age(now.Sub(d.Created)), d.Monthly, note)
 	}
 	t.Flush()
+	for _, s := range s.Snapshots {
+		fmt.Fprintf(&b, "snapshot %s: %s, %.1f GB, $%.2f a month", s.Name, age(now.Sub(s.At)), s.SizeGB, s.Monthly)
+		if s.Unfit != "" {
+			b.WriteString("; no release begins from it: " + s.Unfit)
+		}
+		b.WriteByte('\n')
+	}
+	if s.unread != nil {
+		fmt.Fprintf(&b, "snapshots, if there are any, could not be read: %v\n", s.unread)
+	}
 	fmt.Fprintf(&b, "all of it: $%.2f a month\n", s.Monthly)
 	return say(std.out, b.String())
 }

@@ -97,6 +97,11 @@ func (b *bench) tidy() {
 			b.t.Errorf("the reserved IP %s is left over", ip.IP)
 		}
 	}
+	for _, s := range b.snapshots() {
+		if _, _, ok := s.Baked(); !ok || !s.Has(droplets.AppTag(b.site.App)) {
+			b.t.Errorf("the half-made snapshot %d %s is left over: %v", s.ID, s.Name, s.Tags)
+		}
+	}
 	if live != nil && b.serving() != live.Release {
 		b.t.Errorf("%s is live, %q serves", live.Release, b.serving())
 	}
@@ -117,6 +122,10 @@ func named(err error) string {
 	var incomplete *release.Incomplete
 	if errors.As(err, &incomplete) {
 		list(incomplete.Leftovers)
+	}
+	var notBaked *release.NotBaked
+	if errors.As(err, &notBaked) {
+		list(notBaked.Why.Leftovers)
 	}
 	return strings.Join(parts, "\n")
 }

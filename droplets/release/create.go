@@ -27,13 +27,14 @@ const (
 func (r *run) create(ctx context.Context) error {
 	c := r.plan.candidate
 	r.began = time.Now()
-	r.birth = droplets.Birth{
-		Release: c.Release, Attempt: c.Attempt, Digest: c.Digest, HostKey: c.HostKey,
-		Lease: r.began.Add(leaseFor(r.site)).Truncate(time.Second),
+	r.birth = r.plan.birth(r.began)
+	what, left := "destroy the candidate", "a candidate of "+c.Release
+	if r.birth.Bake {
+		what, left = "destroy the baking droplet", "a baking droplet"
 	}
 	r.pushUndo(undoStep{
-		what: "destroy the candidate", run: r.destroyCandidate,
-		leftover: Leftover{What: "a candidate of " + c.Release + " may still run", Command: "cattle gc --attempt " + c.Attempt},
+		what: what, run: r.destroyCandidate,
+		leftover: Leftover{What: left + " may still run", Command: "cattle gc --attempt " + c.Attempt},
 	})
 	g, gctx := errgroup.WithContext(ctx)
 	var expected time.Duration
@@ -51,7 +52,9 @@ func (r *run) create(ctx context.Context) error {
 	}
 	r.droplet = ordered
 	g, gctx = errgroup.WithContext(ctx)
-	g.Go(func() error { return r.mayGoOn(gctx) })
+	if !r.birth.Bake { // which competes with nobody
+		g.Go(func() error { return r.mayGoOn(gctx) })
+	}
 	active := ordered
 	g.Go(func() (err error) {
 		active, err = r.active(gctx, ordered, expected)
@@ -60,6 +63,19 @@ func (r *run) create(ctx context.Context) error {
 	err := g.Wait()
 	r.droplet = active
 	return err
+}
+
+// birth is what the plan's droplet is born with, ordered at began.
+func (p *Plan) birth(began time.Time) droplets.Birth {
+	c := p.candidate
+	b := droplets.Birth{Release: c.Release, Attempt: c.Attempt, Digest: c.Digest, HostKey: c.HostKey}
+	lease := leaseFor(p.Site)
+	if p.bakes() {
+		b.Release, b.Bake = "", true
+		lease = bakeLeaseFor(p.Site)
+	}
+	b.Lease = began.Add(lease).Truncate(time.Second)
+	return b
 }
 
 // lastCreation is how long the live droplet's creation took, 0 when nobody
@@ -109,14 +125,26 @@ func (r *run) sendOrder(ctx context.Context) (droplets.Droplet, error) {
 
 func (r *run) spec() droplets.Spec {
 	s := r.site
-	return droplets.Spec{
-		Name:   droplets.Name(s.App, r.birth.Release, r.birth.Attempt),
+	spec := droplets.Spec{
+		Name:   droplets.Name(s.App, r.plan.nameOf(), r.birth.Attempt),
 		Region: s.Region, Size: s.Size, Image: s.Image, VPC: s.VPC,
 		Monitoring: s.Monitoring, IPv6: s.IPv6,
 		SSHKeys:  r.world.keyIDs(s),
 		Tags:     append([]string{droplets.AppTag(s.App), r.birth.Tag()}, s.Tags...),
 		UserData: r.plan.candidate.UserData,
 	}
+	if r.plan.Base != nil {
+		spec.Snapshot = r.plan.Base.ID
+	}
+	return spec
+}
+
+// nameOf is what stands for the release in the droplet's name.
+func (p *Plan) nameOf() string {
+	if p.bakes() {
+		return bakeName
+	}
+	return p.candidate.Release
 }
 
 // active waits for the droplet's address and returns the droplet with it. The

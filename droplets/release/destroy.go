@@ -14,15 +14,18 @@ type Doomed struct {
 	// IP keeps existing, and bills, unless WithIP was asked for.
 	IP     string
 	WithIP bool
+	// Snapshots end with the site; SnapshotsErr is why they are not known.
+	Snapshots    []Snapshot
+	SnapshotsErr error
 }
 
 // PlanDestroy lists what destroy will end.
 func PlanDestroy(w *World, withIP bool) *Doomed {
-	d := &Doomed{IP: w.Reserved.IP, WithIP: withIP}
+	d := &Doomed{IP: w.Reserved.IP, WithIP: withIP, Snapshots: w.Snapshots, SnapshotsErr: w.SnapshotsErr}
 	if w.Live != nil {
 		d.Droplets = append(d.Droplets, *w.Live)
 	}
-	d.Droplets = slices.Concat(d.Droplets, w.Standbys, w.Candidates, w.Orphans, w.Unknown)
+	d.Droplets = slices.Concat(d.Droplets, w.Standbys, w.Candidates, w.Baking, w.Orphans, w.Unknown)
 	return d
 }
 
@@ -41,6 +44,12 @@ func (o *Operator) Destroy(ctx context.Context, site Site, d *Doomed) error {
 		return err
 	}
 	if err := o.nothingNew(ctx, site, d); err != nil {
+		return err
+	}
+	if err := d.SnapshotsErr; err != nil {
+		return fmt.Errorf("the droplets are gone; snapshots may be left: %w", err)
+	}
+	if err := o.DeleteSnapshots(ctx, site, d.Snapshots); err != nil {
 		return err
 	}
 	return o.Cloud.DeleteTag(ctx, droplets.AppTag(site.App))

@@ -30,6 +30,14 @@ func (e *Refused) Error() string {
 
 func (e *Refused) Unwrap() error { return e.Err }
 
+// NotBaked means that no snapshot was made, and that nothing is left but what
+// Leftovers name. What serves was never touched.
+type NotBaked struct{ Why Refused }
+
+func (e *NotBaked) Error() string { return "no snapshot was made: " + e.Why.Error() }
+
+func (e *NotBaked) Unwrap() error { return e.Why.Err }
+
 // A Leftover is something that still exists, or bills, and should not.
 type Leftover struct {
 	What    string
@@ -52,7 +60,7 @@ func (e *Incomplete) Error() string {
 	for i, l := range e.Leftovers {
 		parts[i] = l.String()
 	}
-	return "released, but left over: " + strings.Join(parts, "; ")
+	return "done, but left over: " + strings.Join(parts, "; ")
 }
 
 // Broken means that the undoing itself failed, or that the reserved IP is not

@@ -39,9 +39,9 @@ type GCOptions struct {
 func PlanGC(site Site, w *World, opts GCOptions) *Garbage {
 	g := &Garbage{Site: site, world: w}
 	for _, m := range w.Orphans {
-		g.add(m, "left behind by a release that did not end")
+		g.add(m, "left behind by a "+map[bool]string{false: "release", true: "bake"}[m.Birth.Bake]+" that did not end")
 	}
-	for _, m := range w.Candidates {
+	for _, m := range slices.Concat(w.Candidates, w.Baking) {
 		if opts.Attempt != "" && m.Birth.Attempt == opts.Attempt {
 			g.add(m, "named by --attempt")
 		}

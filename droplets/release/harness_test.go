@@ -108,6 +108,7 @@ func openNothing(sealed []byte, _, identity string) (map[string]string, error) {
 
 func blog() release.Site {
 	return release.Site{
+		Packages: strings.Repeat("e", 32), BakedWithin: 7 * 24 * time.Hour,
 		App: "blog", Domains: []string{"blog.example.com"}, Region: "fra1", Size: "s-1vcpu-1gb", Image: "debian-13-x64",
 		Services: []string{"web"}, Keep: 1, BootWithin: 10 * time.Minute, Untrusted: true,
 		Health: probe.Health{Path: "/", Status: 200, Interval: time.Second, Timeout: 5 * time.Second, Successes: 3, Deadline: time.Minute},
@@ -121,7 +122,9 @@ type plainKey string
 func (k plainKey) Reveal() string { return string(k) }
 
 // candidate renders by hand what the droplet's contract asks for.
-func (b *bench) candidate(version string) *release.Candidate {
+func (b *bench) candidate(version string) *release.Candidate { return b.render(version, false) }
+
+func (b *bench) render(version string, bake bool) *release.Candidate {
 	b.t.Helper()
 	b.tries++
 	host, err := droplets.NewHostKey()
@@ -133,7 +136,7 @@ func (b *bench) candidate(version string) *release.Candidate {
 		"format": 1, "app": b.site.App, "release": version, "attempt": attempt, "domains": b.site.Domains,
 		"identity_path": probe.IdentityPath, "services": []string{"web"}, "images": map[string]string{"blog:" + version: "sha256:" + strings.Repeat("1", 64)},
 		"secrets": map[string]string{"file": "/etc/cattle/secrets.sops", "format": "dotenv", "deliver": "ssh"},
-		"tls":     map[string]string{"cert_name": "cattle", "directory": "", "email": ""},
+		"tls":     map[string]string{"cert_name": "cattle", "directory": "", "email": ""}, "bake": bake,
 	})
 	if err != nil {
 		b.t.Fatal(err)
@@ -230,6 +233,13 @@ func (b *bench) call(method, path string, body []byte) []byte {
 		b.t.Fatalf("%s %s: %s %s", method, path, resp.Status, answer)
 	}
 	return answer
+}
+
+func decode(t testing.TB, answer []byte, into any) {
+	t.Helper()
+	if err := json.Unmarshal(answer, into); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // serving is the release that the public gets, asked at the reserved IP.

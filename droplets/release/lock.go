@@ -45,7 +45,7 @@ func (r *run) first(all []Member) error {
 // competes tells whether m is a candidate beside this run's droplet.
 func (r *run) competes(m Member, now time.Time) bool {
 	switch {
-	case m.Has(droplets.ServedTag), !m.Birth.Lease.After(now):
+	case m.Birth.Bake, m.Has(droplets.ServedTag), !m.Birth.Lease.After(now):
 		return false
 	case m.Birth.Attempt == r.birth.Attempt:
 		return false

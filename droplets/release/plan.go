@@ -25,7 +25,7 @@ type Step struct {
 // A Plan is what a command will do. It is made from a survey without any
 // request, printed, and then executed as it is.
 type Plan struct {
-	Verb    string // release, rebuild or rollback
+	Verb    string // release, rebuild, rollback or bake
 	Site    Site
 	World   *World
 	Release string
@@ -35,6 +35,8 @@ type Plan struct {
 
 	candidate *Candidate // of a release or rebuild
 	target    *Member    // of a rollback: the standby to go back to
+	// Base is the snapshot that the candidate begins from; nil: the public image.
+	Base *Snapshot
 }
 
 // Change is one difference to the live release.
@@ -56,6 +58,9 @@ func PlanRelease(verb string, site Site, w *World, c *Candidate) (*Plan, error) 
 		return nil, &Preflight{faults, w.Serving()}
 	}
 	p := &Plan{Verb: verb, Site: site, World: w, Release: c.Release, candidate: c}
+	if verb != "rebuild" { // which is there for today's packages
+		p.Base = w.base(site, c)
+	}
 	p.Steps = []Step{
 		{Name: "create", Title: p.createTitle(), run: (*run).create},
 		{Name: "boot", Title: p.bootTitle(), run: (*run).boot},
@@ -123,7 +128,11 @@ func (p *Plan) commit() []Step {
 
 func (p *Plan) createTitle() string {
 	s := p.Site
-	return fmt.Sprintf("order a droplet: %s, %s, in %s", s.Size, s.Image, s.Region)
+	title := fmt.Sprintf("order a droplet: %s, %s, in %s", s.Size, s.Image, s.Region)
+	if p.Base != nil {
+		title += ", from the snapshot of " + p.Base.Ago(p.World.Now)
+	}
+	return title
 }
 
 func (p *Plan) bootTitle() string {
@@ -225,7 +234,9 @@ func (p *Plan) changes() []Change {
 		return out
 	}
 	add("size", live.Size, p.Site.Size)
-	add("image", live.Image, p.Site.Image)
+	if live.Image != "" { // one from a snapshot does not tell
+		add("image", live.Image, p.Site.Image)
+	}
 	add("region", live.Region, p.Site.Region)
 	if live.Birth.Release == p.Release {
 		// Another release is another machine anyway; the same one differs when

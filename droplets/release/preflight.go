@@ -14,8 +14,17 @@ const maxUserData = 64 << 10
 
 // preflight finds every reason not to begin. It reads nothing: the survey did.
 func (w *World) preflight(site Site, c *Candidate) []Fault {
+	faults := w.orderFaults(site, c)
+	for _, check := range []func(Site) []Fault{w.quotaFaults, w.ipFaults, w.rivalFaults} {
+		faults = append(faults, check(site)...)
+	}
+	return faults
+}
+
+// orderFaults are the reasons for which a droplet cannot be ordered.
+func (w *World) orderFaults(site Site, c *Candidate) []Fault {
 	var faults []Fault
-	for _, check := range []func(Site) []Fault{w.accountFaults, w.regionFaults, w.sizeFaults, w.imageFaults, w.keyFaults, w.ipFaults, w.rivalFaults} {
+	for _, check := range []func(Site) []Fault{w.accountFaults, w.regionFaults, w.sizeFaults, w.imageFaults, w.keyFaults} {
 		faults = append(faults, check(site)...)
 	}
 	if len(c.UserData) > maxUserData {
@@ -38,6 +47,11 @@ func (w *World) accountFaults(site Site) []Fault {
 		}
 		out = append(out, Fault{Msg: fmt.Sprintf("no room for one more droplet: the account has %d of %d", w.InAccount, w.Account.DropletLimit), Hint: hint})
 	}
+	return out
+}
+
+func (w *World) quotaFaults(Site) []Fault {
+	var out []Fault
 	if w.Reserved.IP == "" && w.Account.ReservedIPLimit > 0 && len(w.IPs) >= w.Account.ReservedIPLimit {
 		out = append(out, Fault{Msg: fmt.Sprintf("no room for one more reserved IP: the account has %d of %d", len(w.IPs), w.Account.ReservedIPLimit),
 			Hint: "name one that is free in the profile: reserved_ip: …"})

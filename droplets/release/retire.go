@@ -162,6 +162,9 @@ func (o *Operator) end(ctx context.Context, site Site, d droplets.Droplet, ips [
 			return fmt.Errorf("it holds the reserved IP %s: left alone", ip.IP)
 		}
 	}
+	if err := o.dropHalfMade(ctx, site, d); err != nil {
+		return err
+	}
 	if err := o.Cloud.Destroy(ctx, d.ID); err != nil {
 		return err
 	}

@@ -26,13 +26,30 @@ type Report struct {
 	Cutover probe.Stats   `json:"cutover"`
 	HTTPS   bool          `json:"https"` // a certificate covers every domain
 	Standby *StandbyAfter `json:"standby,omitempty"`
-	Notices []string      `json:"notices,omitempty"`
+	// Snapshot is the one that a release began from, or that a bake made.
+	Snapshot *SnapshotReport `json:"snapshot,omitempty"`
+	Notices  []string        `json:"notices,omitempty"`
 }
 
 // StepTime is how long a step took.
 type StepTime struct {
 	Name string        `json:"name"`
 	Took time.Duration `json:"took_ns"`
+}
+
+// SnapshotReport is a snapshot in a report.
+type SnapshotReport struct {
+	ID       int       `json:"id"`
+	Name     string    `json:"name"`
+	Packages string    `json:"packages"`
+	At       time.Time `json:"at"`  // of when its packages are
+	Ago      string    `json:"ago"` // the same, for people
+	SizeGB   float64   `json:"size_gb"`
+	Monthly  float64   `json:"monthly_usd"`
+}
+
+func reportOf(s Snapshot) *SnapshotReport {
+	return &SnapshotReport{s.ID, s.Name, s.Packages, s.At, s.Ago(time.Now()), s.SizeGB, s.PriceMonthly()}
 }
 
 // StandbyAfter is what a rollback would go back to.
@@ -83,6 +100,9 @@ func (o *Operator) Execute(ctx context.Context, p *Plan) (*Report, error) {
 	r := &run{Operator: o, plan: p, site: p.Site, world: p.World, ip: p.World.Reserved.IP}
 	defer r.close()
 	start := time.Now()
+	if p.Base != nil {
+		r.report.Snapshot = reportOf(*p.Base)
+	}
 	err := r.steps(ctx)
 	r.report.Verb, r.report.App, r.report.Release = p.Verb, p.Site.App, p.Release
 	r.report.Attempt, r.report.Droplet = r.birth.Attempt, r.droplet.ID
@@ -149,15 +169,18 @@ func (r *run) takeBack(ctx context.Context, s Step, cause error) error {
 	ctx, cancel := undoContext(ctx)
 	defer cancel()
 	failed := r.undoAll(ctx)
-	refused := &Refused{Step: s.Name, Err: cause, Hint: hintFor(s, cause)}
+	refused := &Refused{Step: s.Name, Err: cause, Hint: r.hintFor(s, cause)}
 	var boot *bootError
 	if errors.As(cause, &boot) {
 		refused.BootStep, refused.Tail = boot.step, boot.tail
 	}
+	refused.Leftovers = r.leftovers
+	if r.plan.bakes() { // nothing that serves was touched
+		return &NotBaked{*refused}
+	}
 	if failed == nil {
 		refused.Serving, failed = r.serving(ctx)
 	}
-	refused.Leftovers = r.leftovers
 	if failed != nil {
 		return &Broken{Err: refused, Undo: failed}
 	}
@@ -217,8 +240,11 @@ func (r *run) serving(ctx context.Context) (string, error) {
 	return birth.Release, nil
 }
 
+// gone tells that the API did not take what an order names.
+func gone(err error) bool { return droplets.NotFound(err) || droplets.Busy(err) }
+
 // hintFor is what to type after a refusal, "" where its error says it all.
-func hintFor(s Step, err error) string {
+func (r *run) hintFor(s Step, err error) string {
 	var elsewhere *moved
 	var first *rival
 	switch {
@@ -226,6 +252,8 @@ func hintFor(s Step, err error) string {
 		return "cattle status shows what is live now"
 	case errors.As(err, &first):
 		return "wait until it is done; if its operator is gone for good: cattle gc --attempt " + first.m.Birth.Attempt
+	case s.Name == "create" && r.plan.Base != nil && gone(err):
+		return "the snapshot was deleted meanwhile, or cannot be used any more: release again, or do without with --no-snapshot"
 	case s.Name == "handoff":
 		return "if the live droplet cannot be reached any more: add --no-handoff, and new certificates are asked for"
 	}

@@ -27,7 +27,7 @@ import (
 var nasty = sandbox.Latency{Call: 100 * time.Millisecond, Active: 30 * time.Second, Assign: 5 * time.Second, Delete: 12 * time.Second}
 
 // leaseOver is longer than any candidate's lease.
-const leaseOver = 40 * time.Minute
+const leaseOver = 70 * time.Minute
 
 // A scene is a verb on a site that is in a state.
 type scene struct {
@@ -36,6 +36,7 @@ type scene struct {
 	keep   int
 	break_ string // this release answers 500 once it is live
 	orphan bool   // a candidate was left behind long ago
+	baked  bool   // there is a snapshot
 	verb   func(*bench, context.Context, *release.Operator) (*release.Report, error)
 	// ends tells that the verb is there to take the site down.
 	ends bool
@@ -50,7 +51,8 @@ func scenes() []scene {
 		{name: "first release that is taken back", keep: 1, break_: "v3", verb: releases("v3")},
 		{name: "rollback", before: []string{"v1", "v2"}, keep: 1, verb: rollsBack},
 		{name: "gc", before: []string{"v1", "v2"}, keep: 0, orphan: true, verb: collects},
-		{name: "destroy", before: []string{"v1", "v2"}, keep: 1, orphan: true, ends: true, verb: destroys},
+		{name: "bake", before: []string{"v1", "v2"}, keep: 1, baked: true, verb: bakes},
+		{name: "destroy", baked: true, before: []string{"v1", "v2"}, keep: 1, orphan: true, ends: true, verb: destroys},
 	}
 }
 
@@ -85,6 +87,9 @@ func (s scene) set(b *bench) {
 	if s.orphan {
 		b.orphan("e")
 		time.Sleep(time.Minute)
+	}
+	if s.baked {
+		b.mustBake("v1")
 	}
 	b.site.Keep = s.keep
 	if s.break_ != "" {

@@ -23,7 +23,11 @@ type Site struct {
 	Region, Size, Image, VPC string
 	SSHKeys                  []string // names or fingerprints; none: all of the account
 	Monitoring, IPv6         bool
-	Tags                     []string // besides cattle's own
+	// Packages identifies what a droplet installs: a snapshot of the same digest
+	// has it already. "": no snapshot fits.
+	Packages    string
+	BakedWithin time.Duration // how old a snapshot may be; 0: none is used
+	Tags        []string      // besides cattle's own
 
 	Services   []string // compose services that have to run
 	Health     probe.Health
@@ -52,6 +56,8 @@ type Candidate struct {
 	// NoHandoff leaves the certificates on the live droplet, for when that one
 	// cannot be reached any more.
 	NoHandoff bool
+	// NoSnapshot has everything installed anew, as a rebuild does.
+	NoSnapshot bool
 	// Key is the age key to deliver over SSH; nil when there is none to deliver.
 	Key interface{ Reveal() string }
 }

@@ -32,8 +32,14 @@ type World struct {
 	Candidates []Member
 	// Orphans are what a release left behind: never live, lease over.
 	Orphans []Member
+	// Baking become snapshots: never candidates, lease not over.
+	Baking []Member
 	// Unknown carry the app's tag and no readable birth; they are shown and left alone.
 	Unknown []Member
+	// Snapshots are those that bakes of the app made, newest first. They only
+	// save time: that they cannot be read, SnapshotsErr, stops nothing.
+	Snapshots    []Snapshot
+	SnapshotsErr error
 
 	// What only a release needs; see Operator.SurveyRelease.
 	Account   droplets.Account
@@ -49,14 +55,14 @@ type World struct {
 // arriveWithin is how long a survey waits for a reserved IP that is on its way.
 const arriveWithin = 30 * time.Second
 
-// Survey reads the site's state: two requests, at the same time. While the
+// Survey reads the site's state: three requests, at the same time. While the
 // reserved IP is on its way it reads again, for 30 s at most: an operator who
 // was killed may have ordered that, and a plan against where it was is void.
 func (o *Operator) Survey(ctx context.Context, site Site) (w *World, err error) {
 	return arrived(ctx, func() (*World, error) { return o.survey(ctx, site) })
 }
 
-// SurveyRelease reads also what ordering a droplet depends on: seven requests,
+// SurveyRelease reads also what ordering a droplet depends on: eight requests,
 // at the same time.
 func (o *Operator) SurveyRelease(ctx context.Context, site Site) (*World, error) {
 	return arrived(ctx, func() (*World, error) { return o.surveyRelease(ctx, site) })
@@ -110,6 +116,10 @@ type survey struct {
 func (s *survey) readSite(ctx context.Context, g *errgroup.Group, cloud droplets.Cloud, site Site) {
 	into(g, &s.found, func() ([]droplets.Droplet, error) { return cloud.Droplets(ctx, droplets.AppTag(site.App)) })
 	into(g, &s.IPs, func() ([]droplets.ReservedIP, error) { return cloud.ReservedIPs(ctx) })
+	g.Go(func() error {
+		s.Snapshots, s.SnapshotsErr = readSnapshots(ctx, cloud, site.App)
+		return nil
+	})
 }
 
 func (s *survey) world(g *errgroup.Group, site Site) (_ *World, err error) {
@@ -201,11 +211,15 @@ func (w *World) classify(all []Member) {
 	for _, m := range all {
 		switch {
 		case w.Reserved.IP != "" && m.ID == w.Reserved.DropletID:
+			// Nobody but a hand can have moved the address to a baking droplet.
+			m.Born = m.Born && !m.Birth.Bake
 			w.Live = &m
 		case !m.Born:
 			w.Unknown = append(w.Unknown, m)
 		case m.Has(droplets.ServedTag):
 			w.Standbys = append(w.Standbys, m)
+		case m.Birth.Lease.After(w.Now) && m.Birth.Bake:
+			w.Baking = append(w.Baking, m)
 		case m.Birth.Lease.After(w.Now):
 			w.Candidates = append(w.Candidates, m)
 		default:

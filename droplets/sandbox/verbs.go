@@ -58,8 +58,10 @@ func (s *session) run(ctx context.Context, command string) int {
 		return s.install()
 	case "certify":
 		return s.certify(ctx)
+	case "strip":
+		return s.strip()
 	}
-	return s.fail(exitUsage, "usage: %s journal|key|status|certificates|install-certificates|certify", verbScript)
+	return s.fail(exitUsage, "usage: %s journal|key|status|certificates|install-certificates|certify|strip", verbScript)
 }
 
 func (s *session) fail(status int, format string, args ...any) int {
@@ -141,6 +143,23 @@ func (s *session) key() int {
 			s.cloud.touch()
 		}
 	})
+	return 0
+}
+
+// strip forgets what belongs to this machine alone, where it is one that
+// becomes a snapshot.
+func (s *session) strip() int {
+	var m struct{ Bake bool }
+	s.with(func(d *droplet, _ time.Time) {
+		json.Unmarshal(s.cloud.seed(d).files[manifestPath], &m)
+		if m.Bake {
+			d.Disk.Key, d.Disk.SecretNames, d.Disk.Certificates = "", nil, nil
+			s.cloud.touch()
+		}
+	})
+	if !m.Bake {
+		return s.fail(1, "strip: this is no baking droplet")
+	}
 	return 0
 }
 
