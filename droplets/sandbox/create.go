@@ -102,6 +102,9 @@ func (c *Cloud) planAccount(d droplet, in *createDroplet, n int) (droplet, strin
 		}
 	}
 	d.VPC = defaultVPC(d.Region)
+	if in.VPC != "" && c.state.VPCs[in.VPC] == d.Region {
+		d.VPC = in.VPC
+	}
 	if in.VPC != "" && in.VPC != d.VPC {
 		return d, "You specified an invalid VPC for Droplet creation."
 	}

@@ -27,6 +27,7 @@ type state struct {
 	Issued   []Issued            `json:"issued"`
 	Pulled   map[string]string   `json:"pulled"` // digest to reference
 	Projects map[string]resource `json:"project_resources"`
+	VPCs     map[string]string   `json:"vpcs,omitempty"` // further ones, with their region
 }
 
 func (s *state) id() int {
