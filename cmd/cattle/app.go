@@ -66,9 +66,9 @@ func newApp(std stdio) *cli.App {
 		},
 		Commands: []*cli.Command{
 			checkCommand(std), renderCommand(std), planCommand(std),
-			releaseCommand(std), rollbackCommand(std), rebuildCommand(std),
-			statusCommand(std), gcCommand(std), destroyCommand(std),
-			sandboxCommand(std), demoCommand(std), versionCommand(std),
+			releaseCommand(std), rollbackCommand(std), rebuildCommand(std), bakeCommand(std),
+			statusCommand(std), sshCommand(std), gcCommand(std), destroyCommand(std),
+			sandboxCommand(std), demoCommand(std), rehearseCommand(std), versionCommand(std),
 		},
 		CustomAppHelpTemplate: helpTemplate,
 	}

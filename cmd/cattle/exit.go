@@ -13,6 +13,7 @@ import (
 
 	"cattle/droplets"
 	"cattle/droplets/release"
+	"cattle/droplets/sandbox/nspawn"
 	"cattle/profiles"
 	"cattle/secrets"
 )
@@ -206,7 +207,10 @@ func hintFor(err error) string {
 	var auth *droplets.AuthError
 	var impostor *droplets.HostKeyError
 	var silent *notServing
+	var missing *nspawn.MissingError
 	switch {
+	case errors.As(err, &missing):
+		return missing.Install
 	case errors.As(err, &silent):
 		return silent.hint()
 	case errors.As(err, &key):

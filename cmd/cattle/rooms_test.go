@@ -15,17 +15,20 @@ import (
 // import. Data flows one way.
 func mayImport() map[string][]string {
 	return map[string][]string{
-		"cattle/profiles":               {},
-		"cattle/secrets":                {},
-		"cattle/examples":               {},
-		"cattle/cloudinit":              {"cattle/profiles", "cattle/secrets"},
-		"cattle/droplets":               {},
-		"cattle/droplets/release":       {"cattle/droplets", "cattle/droplets/release/probe"},
-		"cattle/droplets/release/probe": {},
-		"cattle/droplets/sandbox":       {},
-		"cattle/droplets/cloudtest":     {},
+		"cattle/profiles":                  {},
+		"cattle/secrets":                   {},
+		"cattle/examples":                  {},
+		"cattle/cloudinit":                 {"cattle/profiles", "cattle/secrets"},
+		"cattle/droplets":                  {},
+		"cattle/droplets/release":          {"cattle/droplets", "cattle/droplets/release/probe"},
+		"cattle/droplets/release/probe":    {},
+		"cattle/droplets/sandbox":          {},
+		"cattle/droplets/sandbox/nspawn":   {"cattle/droplets/sandbox"},
+		"cattle/droplets/sandbox/internet": {},
+		"cattle/droplets/cloudtest":        {},
 		"cattle/cmd/cattle": {"cattle/profiles", "cattle/secrets", "cattle/cloudinit", "cattle/droplets", "cattle/droplets/release",
-			"cattle/droplets/release/probe", "cattle/droplets/sandbox", "cattle/examples"},
+			"cattle/droplets/release/probe", "cattle/droplets/sandbox", "cattle/droplets/sandbox/nspawn",
+			"cattle/droplets/sandbox/internet", "cattle/examples"},
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -19,6 +20,7 @@ import (
 
 	"cattle/droplets"
 	"cattle/droplets/sandbox"
+	"cattle/droplets/sandbox/nspawn"
 	"cattle/secrets"
 )
 
@@ -49,13 +51,19 @@ func sandboxCommand(std stdio) *cli.Command {
 			&cli.StringFlag{Name: "socks", Usage: "the `ADDRESS` of the way to the droplets", Value: "127.0.0.1:8421"},
 			&cli.StringFlag{Name: "latency", Usage: "none, fast or real", Value: "fast"},
 			&cli.StringSliceFlag{Name: "break", Usage: "make a release misbehave: `VERSION=KIND` such as v1.2.0=never-healthy"},
+			&cli.StringFlag{Name: "machines", Usage: "stub, or nspawn: machines that really boot (Linux, root)", Value: machinesStub},
+			&cli.BoolFlag{Name: "nocloud", Usage: "with nspawn: give machines their user-data by a seed folder, not by DigitalOcean's metadata service"},
+			imagesFlag(),
 		},
+		Subcommands: []*cli.Command{sandboxCleanCommand(std)},
 		Action: func(c *cli.Context) error {
 			if err := wantArgs(c, 0, 0); err != nil {
 				return err
 			}
 			s, err := startSandbox(c.Context, sandboxOptions{
 				dir: c.String("dir"), listen: c.String("listen"), socks: c.String("socks"), latency: c.String("latency"), broken: c.StringSlice("break"),
+				machines: c.String("machines"), noCloud: c.Bool("nocloud"), images: c.StringSlice("images"),
+				say: func(what string) { fmt.Fprintln(std.err, what) },
 			})
 			if err != nil {
 				return err
@@ -67,14 +75,44 @@ func sandboxCommand(std stdio) *cli.Command {
 	}
 }
 
+// What may be behind the API.
+const (
+	machinesStub   = "stub"
+	machinesNspawn = "nspawn"
+)
+
 type sandboxOptions struct {
 	dir, listen, socks, latency string
 	broken                      []string
+
+	machines   string // "" is stub
+	noCloud    bool
+	images     []string // files of docker save
+	relayPorts []int
+	say        func(string)
+}
+
+// sandboxCleanCommand takes away what a sandbox that was killed left over.
+func sandboxCleanCommand(std stdio) *cli.Command {
+	return &cli.Command{
+		Name: "clean", Usage: "take away what killed sandboxes with booted machines left over; running ones are left alone", OnUsageError: usage,
+		Action: func(c *cli.Context) error {
+			if err := wantArgs(c, 0, 0); err != nil {
+				return err
+			}
+			n, err := nspawn.Clean(c.Context, func(what string) { fmt.Fprintln(std.out, what) })
+			if err == nil && n == 0 {
+				fmt.Fprintln(std.out, "nothing is left over")
+			}
+			return err
+		},
+	}
 }
 
 // runningSandbox is a sandbox with its two listeners.
 type runningSandbox struct {
 	cloud *sandbox.Cloud
+	world *world            // nil with stub machines
 	env   map[string]string // what points clients at it
 	socks string
 	dir   string
@@ -91,27 +129,45 @@ func startSandbox(ctx context.Context, opts sandboxOptions) (*runningSandbox, er
 	if err != nil {
 		return nil, err
 	}
-	cloud, err := sandbox.New(sandbox.Options{Dir: dir, Token: sandboxToken, Latency: latency, Open: secrets.Open})
-	if err != nil {
-		return nil, err
+	options := sandbox.Options{Dir: dir, Token: sandboxToken, Latency: latency, Open: secrets.Open}
+	s := &runningSandbox{dir: dir, errs: make(chan error, 2)}
+	switch opts.machines {
+	case "", machinesStub:
+	case machinesNspawn:
+		if s.world, err = bootMachines(ctx, dir, opts); err != nil {
+			return nil, err
+		}
+		options.Machines, options.Internet = s.world.host, outside
+	default:
+		return nil, &usageError{"there are no machines " + opts.machines, "cattle sandbox --machines stub|nspawn"}
+	}
+	if err := s.open(ctx, options, opts); err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	return s, nil
+}
+
+// open makes the cloud, and lets clients in.
+func (s *runningSandbox) open(ctx context.Context, options sandbox.Options, opts sandboxOptions) (err error) {
+	if s.cloud, err = sandbox.New(options); err != nil {
+		return err
 	}
 	for _, b := range opts.broken {
 		version, behaviour, err := sandbox.ParseBehaviour(b)
 		if err != nil {
-			return nil, &usageError{err.Error(), "cattle sandbox --break v1.2.0=never-healthy"}
+			return &usageError{err.Error(), "cattle sandbox --break v1.2.0=never-healthy"}
 		}
-		cloud.Break(version, behaviour)
+		s.cloud.Break(version, behaviour)
 	}
-	s := &runningSandbox{cloud: cloud, dir: dir, errs: make(chan error, 2)}
+	if s.world != nil {
+		if err := errors.Join(s.world.join(s.cloud, opts), s.world.stock(opts.images)); err != nil {
+			return err
+		}
+	}
 	if err := s.listen(opts); err != nil {
-		s.close()
-		return nil, err
+		return err
 	}
-	if err := s.prepare(ctx); err != nil {
-		s.close()
-		return nil, err
-	}
-	return s, nil
+	return s.prepare(ctx)
 }
 
 func (s *runningSandbox) listen(opts sandboxOptions) error {
@@ -128,7 +184,7 @@ func (s *runningSandbox) listen(opts sandboxOptions) error {
 		return fmt.Errorf("the sandbox's network: %w", err)
 	}
 	s.socks = socks.Addr().String()
-	s.api = &http.Server{Handler: s.cloud, ReadHeaderTimeout: 10 * time.Second}
+	s.api = &http.Server{Handler: s.handler(), ReadHeaderTimeout: 10 * time.Second}
 	s.env = map[string]string{
 		"DIGITALOCEAN_API_URL":      "http://" + api.Addr().String(),
 		"DIGITALOCEAN_ACCESS_TOKEN": sandboxToken,
@@ -140,6 +196,19 @@ func (s *runningSandbox) listen(opts sandboxOptions) error {
 	go func() { s.errs <- s.api.Serve(api) }()
 	go func() { s.errs <- s.cloud.ServeSOCKS(socks) }()
 	return nil
+}
+
+// handler is the API and, with booted machines, a look at what happened outside.
+func (s *runningSandbox) handler() http.Handler {
+	if s.world == nil {
+		return s.cloud
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/", s.cloud)
+	for _, path := range []string{"mail", "certificates", "pulls"} {
+		mux.Handle("GET /_sandbox/"+path, s.world)
+	}
+	return mux
 }
 
 // loopback holds the sandbox to this machine: everybody knows its token.
@@ -208,11 +277,15 @@ func (s *runningSandbox) describe(w io.Writer) {
 	io.WriteString(w, b.String())
 }
 
-// roots trusts what the sandbox's authority signed, and nothing else.
-func (s *runningSandbox) roots() *x509.CertPool {
+// roots trusts what the sandbox's authorities signed, and nothing else.
+func (s *runningSandbox) roots() (*x509.CertPool, error) {
+	bundle, err := os.ReadFile(s.cloud.CAFile())
+	if err != nil {
+		return nil, err
+	}
 	pool := x509.NewCertPool()
-	pool.AppendCertsFromPEM(s.cloud.CA())
-	return pool
+	pool.AppendCertsFromPEM(bundle)
+	return pool, nil
 }
 
 func (s *runningSandbox) wait(ctx context.Context) error {
@@ -228,5 +301,8 @@ func (s *runningSandbox) close() error {
 	if s.api != nil {
 		s.api.Close()
 	}
-	return s.cloud.Close()
+	if s.cloud == nil {
+		return s.world.close()
+	}
+	return errors.Join(s.cloud.Close(), s.world.close())
 }
