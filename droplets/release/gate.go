@@ -173,8 +173,9 @@ func (r *run) until(ctx context.Context, what string, look func(context.Context)
 	}
 }
 
-// dialTimeout is how long a port may take to answer before it counts as closed.
-const dialTimeout = 2 * time.Second
+// dialTimeout is how long a port may take to answer before it counts as closed:
+// TCP asks a second time after one second (RFC 6298).
+const dialTimeout = 1500 * time.Millisecond
 
 // watchedPorts are ports that a compose file or a package opens by mistake: a
 // scan of all 65,535 would hold up the release and look like an attack.

@@ -15,16 +15,16 @@ type step struct {
 }
 
 func stepNames() []string {
-	return []string{"firewall", "docker", "sops", "secrets", "packages", "pull", "mail", "nginx", "app", "ready"}
+	return []string{"engine", "firewall", "docker", "sops", "secrets", "packages", "pull", "mail", "nginx", "app", "tidy"}
 }
 
 // bootSteps are the steps of a machine, each after those that it needs.
 // Without secrets nothing waits for them.
 func bootSteps(secrets bool) []step {
 	needs := map[string][]string{
-		"docker": {"firewall"}, "sops": {"firewall"}, "secrets": {"sops"}, "packages": {"docker"},
+		"firewall": {"engine"}, "docker": {"firewall"}, "secrets": {"sops"}, "packages": {"engine"},
 		"pull": {"docker", "secrets"}, "mail": {"packages", "secrets"}, "nginx": {"packages"},
-		"app": {"pull", "nginx", "secrets"}, "ready": {"mail", "app"},
+		"app": {"pull", "nginx", "secrets"}, "tidy": {"packages"},
 	}
 	var list []step
 	for _, name := range stepNames() {

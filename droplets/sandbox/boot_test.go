@@ -88,7 +88,7 @@ func TestBrokenBoots(t *testing.T) {
 		skipped string
 	}{
 		{"a step", sandbox.Behaviour{Kind: sandbox.FailsStep, Step: "packages"}, identity, "packages", "told", "mail nginx app ready"},
-		{"another key", sandbox.Behaviour{}, "AGE-SECRET-KEY-1OTHER\n", "secrets", "no identity matched", "pull mail app ready"},
+		{"another key", sandbox.Behaviour{}, "AGE-SECRET-KEY-1OTHER\n", "secrets", "no identity matched", "pull mail app"},
 		{"no key", sandbox.Behaviour{}, "", "secrets", "no key", "pull mail app ready"},
 	}
 	for _, test := range tests {

@@ -18,7 +18,7 @@ type origin struct {
 
 // keptSteps are those boot steps that leave their work on the disk for
 // whoever starts from a copy of it: engine, packages and container images.
-func keptSteps() []string { return []string{"docker", "packages", "pull"} }
+func keptSteps() []string { return []string{"engine", "packages", "pull"} }
 
 // getImages filters by what the image is (type=distribution|application),
 // whose it is (private) and by tag.

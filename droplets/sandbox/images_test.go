@@ -108,15 +108,15 @@ func TestBakedBoot(t *testing.T) {
 		again := newRig(t, opt)
 		defer again.Close()
 		again.signer, again.keyID = r.signer, r.keyID
-		const all = "firewall docker packages pull mail nginx app ready"
+		const all = "engine firewall docker packages pull mail nginx app tidy"
 		for _, c := range []struct {
 			image any
 			took  string
 		}{
 			{"debian-13-x64", all},
 			{early, all},
-			{late, "firewall mail nginx app ready"},
-			{second, "firewall mail nginx app ready"},
+			{late, "firewall docker mail nginx app tidy"},
+			{second, "firewall docker mail nginx app tidy"},
 		} {
 			d := again.create(map[string]any{"user_data": data, "image": c.image})
 			sh := again.ssh(again.address(d), host)
@@ -141,7 +141,7 @@ func tookTime(journal string) string {
 		ms[v.Step] += v.MS
 	}
 	var names []string
-	for _, name := range []string{"firewall", "docker", "packages", "pull", "mail", "nginx", "app", "ready"} {
+	for _, name := range []string{"engine", "firewall", "docker", "packages", "pull", "mail", "nginx", "app", "tidy"} {
 		if ms[name] > 0 {
 			names = append(names, name)
 		}
