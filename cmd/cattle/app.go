@@ -78,6 +78,7 @@ const helpTemplate = `cattle releases a small site to fresh droplets, and nobody
 
     cattle check               is cattle.yaml right?
     cattle plan v1.2.0         what would a release do, and cost?
+    cattle rehearse v1.2.0     all of it on machines that boot here
     cattle release v1.2.0      a fresh droplet, checked, and the reserved IP moves to it
     cattle rollback            the IP goes back to the standby
     cattle rebuild             the same release on a freshly patched machine

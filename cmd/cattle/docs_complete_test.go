@@ -6,8 +6,11 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/urfave/cli/v2"
 
 	"cattle/profiles"
 )
@@ -106,4 +109,83 @@ func testNames(t *testing.T) map[string]bool {
 		t.Fatal(err)
 	}
 	return names
+}
+
+// TestEveryCommandShownExists looks up the commands and flags that documents
+// show anywhere, in blocks that are not run and in sentences too.
+func TestEveryCommandShownExists(t *testing.T) {
+	app := newApp(stdio{})
+	for _, path := range documents(t) {
+		for _, command := range shownCommands(t, path) {
+			if fault := unknownInCommand(app, command); fault != "" {
+				t.Errorf("%s: %s: %s", path, command, fault)
+			}
+		}
+	}
+}
+
+// TestEveryRehearsedLineIsCattles holds the blocks that rehearse to commands
+// that the test above looks up.
+func TestEveryRehearsedLineIsCattles(t *testing.T) {
+	for _, path := range documents(t) {
+		for _, b := range readDocument(t, path).blocks {
+			for line := range strings.Lines(b.text) {
+				if b.info == "sh rehearsal" && !strings.HasPrefix(line, "cattle ") {
+					t.Errorf("%s:%d: no command of cattle: %s", path, b.line, line)
+				}
+			}
+		}
+	}
+}
+
+// shownCommands are those of a document's code, in blocks and between backticks.
+func shownCommands(t *testing.T, path string) (commands []string) {
+	t.Helper()
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range regexp.MustCompile("`(cattle [^`\n]+)`").FindAllStringSubmatch(string(raw), -1) {
+		commands = append(commands, m[1])
+	}
+	for _, b := range docBlocks(string(raw)) {
+		for line := range strings.Lines(b.text) {
+			command := strings.TrimPrefix(strings.TrimSpace(line), "$ ")
+			if strings.HasPrefix(command, "cattle ") && !strings.HasPrefix(b.info, "yaml") {
+				commands = append(commands, command)
+			}
+		}
+	}
+	return commands
+}
+
+// unknownInCommand says what of a command line there is not. What stands in
+// quotes or behind a pipe is for another program.
+func unknownInCommand(app *cli.App, line string) string {
+	for _, end := range []string{" #", " |", "'"} {
+		line, _, _ = strings.Cut(line, end)
+	}
+	words := strings.Fields(strings.NewReplacer("[", "", "]", "").Replace(line))[1:]
+	if len(words) > 0 && words[0] == strings.ToUpper(words[0]) { // COMMAND stands for any
+		return ""
+	}
+	commands, flags := app.Commands, []string{"help", "h"}
+	for _, word := range words {
+		named := slices.IndexFunc(commands, func(c *cli.Command) bool { return c.Name == word })
+		flag, _, _ := strings.Cut(strings.TrimLeft(word, "-"), "=")
+		switch {
+		case named >= 0:
+			for _, f := range commands[named].Flags {
+				flags = append(flags, f.Names()...)
+			}
+			commands = commands[named].Subcommands
+		case word[0] == '-' && !slices.Contains(flags, flag):
+			return "there is no flag " + word
+		case word[0] != '-' && len(commands) > 0:
+			return "there is no such command"
+		default:
+			commands = nil
+		}
+	}
+	return ""
 }

@@ -27,6 +27,9 @@ import (
 //	yaml compose            is a compose file that a whole profile of the document names
 //	sh                      is run, line by line, against a sandbox; `# exit status 3`
 //	                        behind a command says how it ends
+//	sh rehearsal            needs booted machines, so root: here its commands and flags
+//	                        are looked up; those of docs/rehearsal.md are run, in their
+//	                        order, by the end-to-end tests
 //	text output             has lines that the commands before it printed
 //
 // A block that begins with a comment such as `# cattle.yaml` is that file. What
@@ -40,6 +43,7 @@ func notRun() map[string]string {
 		"make":       "runs this very test, or the demo, which has its own",
 		"go":         "installs cattle, which the test has built",
 		"git":        "works on the reader's repository",
+		"apt-get":    "installs packages on the reader's computer",
 		"ssh-keygen": "makes a key in the reader's home folder",
 		"age-keygen": "makes a key in the reader's home folder",
 		"sops":       "opens an editor; the test writes the secrets itself",

@@ -222,20 +222,31 @@ func loopback(addresses ...string) error {
 	return nil
 }
 
-// prepare gives the account the SSH key that the operator will log in with.
+// prepare gives the account the SSH key that the operator will log in with:
+// the one of the folder, where there is one. With booted machines the account
+// is new each time, and its folder may not be.
 func (s *runningSandbox) prepare(ctx context.Context) error {
 	path := s.env["CATTLE_SSH_KEY"]
-	if _, err := os.Stat(path); err == nil {
-		return nil
+	public := path + ".pub"
+	raw, err := os.ReadFile(public)
+	if errors.Is(err, os.ErrNotExist) {
+		if raw, err = newOperatorKey(path); err == nil {
+			err = os.WriteFile(public, raw, 0o600)
+		}
 	}
+	if err != nil || len(s.cloud.Keys()) > 0 {
+		return err
+	}
+	return s.post(ctx, "/v2/account/keys", map[string]string{"name": "sandbox", "public_key": strings.TrimSpace(string(raw))})
+}
+
+// newOperatorKey makes a key pair and keeps the private half at path.
+func newOperatorKey(path string) (public []byte, err error) {
 	key, err := droplets.NewHostKey()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err := os.WriteFile(path, []byte(key.Private), 0o600); err != nil {
-		return err
-	}
-	return s.post(ctx, "/v2/account/keys", map[string]string{"name": "sandbox", "public_key": key.Public})
+	return []byte(key.Public + "\n"), os.WriteFile(path, []byte(key.Private), 0o600)
 }
 
 // post calls the sandbox's API as any client would.

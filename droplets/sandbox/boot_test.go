@@ -87,9 +87,9 @@ func TestBrokenBoots(t *testing.T) {
 		tail    string
 		skipped string
 	}{
-		{"a step", sandbox.Behaviour{Kind: sandbox.FailsStep, Step: "packages"}, identity, "packages", "told", "mail nginx app ready"},
-		{"another key", sandbox.Behaviour{}, "AGE-SECRET-KEY-1OTHER\n", "secrets", "no identity matched", "pull mail app"},
-		{"no key", sandbox.Behaviour{}, "", "secrets", "no key", "pull mail app ready"},
+		{"a step", sandbox.Behaviour{Kind: sandbox.FailsStep, Step: "packages"}, identity, "packages", "told", "mail nginx tidy app"},
+		{"another key", sandbox.Behaviour{}, "AGE-SECRET-KEY-1OTHER\n", "secrets", "no identity matched", "mail pull app"},
+		{"no key", sandbox.Behaviour{}, "", "secrets", "no key", "pull mail app"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

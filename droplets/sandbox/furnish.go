@@ -62,3 +62,14 @@ func (c *Cloud) AuthorizedKeys(id int) []string {
 	}
 	return nil
 }
+
+// Keys are the names of the account's SSH keys.
+func (c *Cloud) Keys() []string {
+	c.lock()
+	defer c.unlock()
+	names := []string{}
+	for _, k := range c.state.Keys {
+		names = append(names, k.Name)
+	}
+	return names
+}

@@ -9,11 +9,13 @@ import (
 // addresses to droplets; connections that exist stay where they were made to,
 // because the kernel remembers each one's translation. The set itself is what
 // a droplet's own reserved address needs: an answer that comes back through
-// the world.
+// the world. The set given has the reserved addresses that a profile names and
+// that are not of the world's own.
 func ruleset() string {
 	return fmt.Sprintf(`table ip sandbox {
 	map reserved { type ipv4_addr : ipv4_addr; }
 	set itself { type ipv4_addr . ipv4_addr; }
+	set given { type ipv4_addr; }
 	chain prerouting {
 		type nat hook prerouting priority dstnat; policy accept;
 		dnat to ip daddr map @reserved
@@ -33,10 +35,12 @@ func ruleset() string {
 	chain forward {
 		type filter hook forward priority filter; policy accept;
 		ip daddr %[2]s goto nowhere
+		ip daddr @given goto nowhere
 	}
 	chain leaving {
 		type filter hook output priority filter; policy accept;
 		ip daddr %[2]s goto nowhere
+		ip daddr @given goto nowhere
 	}
 }
 `, gateway, reserved)
@@ -53,6 +57,11 @@ func assignRules(ip, from, to netip.Addr) string {
 		rules += fmt.Sprintf("add element ip sandbox reserved { %s : %s }\n", ip, to)
 	}
 	return rules
+}
+
+// givenRules make an address a reserved one that leads nowhere yet.
+func givenRules(ip netip.Addr) string {
+	return fmt.Sprintf("add element ip sandbox given { %s }\n", ip)
 }
 
 // itselfRules let a droplet ask its own reserved address.

@@ -2,6 +2,7 @@ package nspawn
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 
@@ -20,10 +21,19 @@ func (w *world) rules(ctx context.Context, commands string) error {
 	return err
 }
 
+// give makes an address one that packets of the sandbox itself find a way to.
+func (w *world) give(ip netip.Addr) error {
+	err := w.routeToItself(netip.PrefixFrom(ip, ip.BitLen()))
+	if errors.Is(err, unix.EEXIST) {
+		return nil
+	}
+	return err
+}
+
 // Assign lets a reserved address lead to a droplet's: new connections at once,
 // those that exist stay. The zero Addr: nowhere, connections are refused.
 func (h *Host) Assign(ctx context.Context, ip, to netip.Addr) error {
-	if !reserved.Contains(ip) {
+	if !ip.Is4() || !ip.IsGlobalUnicast() || droplets.Contains(ip) {
 		return fmt.Errorf("%s is no reserved address", ip)
 	}
 	if to.IsValid() && !droplets.Contains(to) {
@@ -31,11 +41,18 @@ func (h *Host) Assign(ctx context.Context, ip, to netip.Addr) error {
 	}
 	h.assign.Lock()
 	defer h.assign.Unlock()
-	from := h.assigned[ip]
-	if from == to {
+	from, known := h.assigned[ip]
+	if known && from == to {
 		return nil
 	}
-	if err := h.world.rules(ctx, assignRules(ip, from, to)); err != nil {
+	rules := assignRules(ip, from, to)
+	if !known && !reserved.Contains(ip) {
+		if err := h.world.give(ip); err != nil {
+			return fmt.Errorf("making %s an address of the world: %w", ip, err)
+		}
+		rules += givenRules(ip)
+	}
+	if err := h.world.rules(ctx, rules); err != nil {
 		return fmt.Errorf("leading %s: %w", ip, err)
 	}
 	h.assigned[ip] = to

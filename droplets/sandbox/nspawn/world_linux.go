@@ -102,9 +102,17 @@ func (w *world) address() error {
 	if err := w.links.LinkSetUp(lo); err != nil {
 		return err
 	}
-	// Without a route the sandbox's own packets to a reserved address would
-	// fail before the rules can turn them.
-	return w.links.RouteAdd(&netlink.Route{LinkIndex: lo.Attrs().Index, Dst: ipNet(reserved), Src: gateway.AsSlice(), Scope: netlink.SCOPE_LINK})
+	return w.routeToItself(reserved)
+}
+
+// routeToItself is for reserved addresses: without a route the sandbox's own
+// packets to one would fail before the rules can turn them.
+func (w *world) routeToItself(to netip.Prefix) error {
+	lo, err := w.links.LinkByName("lo")
+	if err != nil {
+		return err
+	}
+	return w.links.RouteAdd(&netlink.Route{LinkIndex: lo.Attrs().Index, Dst: ipNet(to), Src: gateway.AsSlice(), Scope: netlink.SCOPE_LINK})
 }
 
 // do runs f on a thread that is in the world. What f opens stays there.
