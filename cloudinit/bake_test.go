@@ -207,7 +207,7 @@ func bootFunctions(t *testing.T, commands map[string]string, run string) string 
 func TestNothingIsAsked(t *testing.T) {
 	here, gone := "ghcr.io/me/blog@sha256:"+strings.Repeat("a", 64), "ghcr.io/me/blog@sha256:"+strings.Repeat("b", 64)
 	commands := map[string]string{
-		"dpkg-query": `for name in "${@:3}"; do case $name in gone) exit 1 ;; removed) echo config-files ;; *) echo installed ;; esac; done`,
+		"dpkg-query": `for name in "${@:3}"; do case $name in gone) exit 1 ;; removed) echo "$name config-files" ;; *) echo "$name installed" ;; esac; done`,
 		"docker":     `[[ $1 == image ]] && [[ $3 == *aaaa ]]`,
 	}
 	for _, c := range []struct{ packages, images, want string }{

@@ -75,7 +75,7 @@ func (v *view) wants(path string) bool {
 		return false
 	case v.Bake && notBaked(path), !v.Bake && bakeOnly(path):
 		return false
-	case strings.HasPrefix(path, "/etc/postfix/"), path == "/etc/aliases", path == "/etc/sysctl.d/60-cattle.conf":
+	case strings.HasPrefix(path, "/etc/postfix/"), path == "/etc/aliases", strings.HasPrefix(path, "/etc/systemd/system/postfix"):
 		return v.Mail
 	case slices.Contains([]string{"/opt/cattle/unseal", "/opt/cattle/redact", "/opt/cattle/with-secrets",
 		"/etc/systemd/system/cattle-secrets.service"}, path):

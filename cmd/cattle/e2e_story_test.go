@@ -196,12 +196,16 @@ func (r *rig) sixReleases(t *testing.T) {
 func (r *rig) renewal(t *testing.T) {
 	live := r.member(t, "live").ID
 	_, _, before := r.get(t, t.Context(), "GET", "/up", "")
-	r.mustIn(t, live, "certbot renew --quiet --force-renewal --cert-name cattle")
+	r.mustIn(t, live, "certbot renew --quiet --no-random-sleep-on-renew --force-renewal --cert-name cattle")
 	issued := len(r.sandbox.world.internet.ACME.Issued())
 	if issued != 2 {
 		t.Fatalf("issued %d after a renewal", issued)
 	}
-	r.must(t, exitDone, v2, "rebuild")
+	serving, err := r.serving(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.must(t, exitDone, serving, "rebuild")
 	_, _, after := r.get(t, t.Context(), "GET", "/up", "")
 	old, renewed := before.TLS.PeerCertificates[0], after.TLS.PeerCertificates[0]
 	if old.SerialNumber.Cmp(renewed.SerialNumber) == 0 {

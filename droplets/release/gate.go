@@ -22,13 +22,9 @@ import (
 func (r *run) gate(ctx context.Context) error {
 	within, cancel := context.WithTimeout(ctx, r.site.Health.Deadline)
 	defer cancel()
-	if err := r.until(within, "the droplet's status", r.look); err != nil {
-		return err
-	}
-	checks := []func(context.Context) error{r.services, r.healthCheck(), r.closedPorts}
-	errs := make([]error, len(checks))
+	var errs [3]error
 	var wg sync.WaitGroup
-	for i, check := range checks {
+	start := func(i int, check func(context.Context) error) {
 		wg.Go(func() {
 			// What fails before the deadline fails for good.
 			if errs[i] = check(within); errs[i] != nil {
@@ -36,11 +32,19 @@ func (r *run) gate(ctx context.Context) error {
 			}
 		})
 	}
+	start(0, r.closedPorts)
+	start(1, func(ctx context.Context) error {
+		if err := r.until(ctx, "the droplet's status", r.look); err != nil {
+			return err
+		}
+		start(2, r.healthCheck())
+		return r.services(ctx)
+	})
 	wg.Wait()
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	return together(errs)
+	return together(errs[:])
 }
 
 // together makes one error of those that say something of their own: a check
@@ -73,6 +77,9 @@ func (r *run) look(ctx context.Context) error {
 // services waits until the boot is known to be sound and every compose service
 // runs, and is healthy where it has a check.
 func (r *run) services(ctx context.Context) error {
+	if r.sound(r.status) == nil {
+		return nil
+	}
 	return r.until(ctx, "the services", func(ctx context.Context) error {
 		if err := r.look(ctx); err != nil {
 			return err
