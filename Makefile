@@ -8,7 +8,7 @@ FUZZ  ?= 1m
 # The example's app is a module of its own, which ./... leaves out.
 BLOG  := examples/blog/app
 
-.PHONY: build demo test lint bench fuzz clean
+.PHONY: build demo test e2e lint bench fuzz clean
 
 build:
 	@mkdir -p bin
@@ -23,11 +23,24 @@ test:
 	$(GO) test $(RACE) -parallel 4 ./...
 	$(GO) -C $(BLOG) test $(RACE) ./...
 
+# The rehearsal as a test, on machines that boot: Linux, as root, with
+# systemd-container, mmdebstrap, nftables and debian-archive-keyring.
+e2e: build
+	@mkdir -p bin/e2e
+	$(GO) -C $(BLOG) run ./image -o $(CURDIR)/bin/e2e/blog.tar v1.0.0 v1.1.0 v1.2.0-broken v1.3.0-exits
+	$(GO) -C $(BLOG) run ./image -repository public.example.net/blog -o $(CURDIR)/bin/e2e/public.tar v1.0.0 v1.1.0
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o bin/e2e/sops github.com/getsops/sops/v3/cmd/sops
+	$(GO) test -tags e2e -count=1 -timeout 15m ./droplets/sandbox/nspawn/
+	CATTLE_E2E_IMAGES=$(CURDIR)/bin/e2e/blog.tar,$(CURDIR)/bin/e2e/public.tar CATTLE_E2E_SOPS=$(CURDIR)/bin/e2e/sops \
+		$(GO) test -tags e2e -count=1 -timeout 25m -run TestBooted -v ./cmd/cattle/
+
 lint:
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$unformatted" || { echo "not gofmt-clean: $$unformatted"; exit 1; }
 	$(GO) vet ./...
 	$(GO) vet -tags live ./droplets/cloudtest/
+	$(GO) vet -tags e2e ./cmd/cattle/ ./droplets/sandbox/nspawn/
 	$(GO) tool staticcheck ./...
+	$(GO) tool staticcheck -tags e2e ./cmd/cattle/ ./droplets/sandbox/nspawn/
 	$(GO) -C $(BLOG) vet ./...
 	staticcheck=$$($(GO) tool -n staticcheck) && cd $(BLOG) && $$staticcheck ./...
 

@@ -11,10 +11,10 @@ import (
 	"testing"
 )
 
-// TestBakedDisk bakes the blog, whose registry wants a login from its secrets,
+// TestBootedBake bakes the blog, whose registry wants a login from its secrets,
 // and searches every byte of the snapshot: for the secrets, for keys, for what
 // tells one machine from another. A release begins from it and is sound.
-func TestBakedDisk(t *testing.T) {
+func TestBootedBake(t *testing.T) {
 	r := newRig(t)
 	r.must(t, exitDone, v1, "release", v1)
 	r.must(t, exitDone, v1, "bake")

@@ -25,16 +25,16 @@ import (
 	"cattle/profiles"
 )
 
-// TestStarters boots what each starter makes of the shortest profile.
-func TestStarters(t *testing.T) {
+// TestBootedStarters boots what each starter makes of the shortest profile.
+func TestBootedStarters(t *testing.T) {
 	r := newRig(t)
 	for name, profile := range map[string]string{
 		"web": "app: short\nextends: web\ndomain: short.example.com\nimage: ghcr.io/example/blog\nport: 8000\n" +
-			"env: {SESSION_KEY: none}\nhealth: {path: /up}\n",
+			"env: {SESSION_KEY: long-enough-for-a-test}\nhealth: {path: /up}\n",
 		"compose": "app: composed\nextends: compose\ndomain: composed.example.com\ncompose: compose.yaml\nroutes: [{to: \"web:8000\"}]\nhealth: {path: /up}\n",
 	} {
 		t.Run(name, func(t *testing.T) {
-			compose := strings.Replace(shopCompose, "${SESSION_KEY}", "none", 1)
+			compose := strings.Replace(shopCompose, "${SESSION_KEY}", "long-enough-for-a-test", 1)
 			r.file = r.site(t, "starter-"+name, map[string]string{"cattle.yaml": registryless(profile), "compose.yaml": registryless(compose)})
 			r.must(t, exitDone, v1, "release", "--file", r.file, v1)
 			r.sound(t, r.member(t, "live").ID)
@@ -47,8 +47,8 @@ func registryless(text string) string {
 	return strings.ReplaceAll(text, "ghcr.io/example/blog", "public.example.net/blog")
 }
 
-// TestSuites runs the suites of the API and of a droplet's verbs on booted machines.
-func TestSuites(t *testing.T) {
+// TestBootedSuites runs the suites of the API and of a droplet's verbs on booted machines.
+func TestBootedSuites(t *testing.T) {
 	r := newRig(t)
 	t.Run("Conformance", func(t *testing.T) {
 		cloudtest.Run(t, cloudtest.API{BaseURL: r.sandbox.env["DIGITALOCEAN_API_URL"], Token: sandboxToken, Poll: 200 * time.Millisecond,
@@ -203,9 +203,9 @@ func (r *rig) searchFolder(t *testing.T, role, folder string) (files int) {
 	return files
 }
 
-// TestPlainCloudConfig holds a first boot against the cloud-config that people
+// TestBootedBesidePlain holds a first boot against the cloud-config that people
 // write for the same machine, on the same warm package cache.
-func TestPlainCloudConfig(t *testing.T) {
+func TestBootedBesidePlain(t *testing.T) {
 	r := newRig(t)
 	r.must(t, exitDone, v1, "release", v1) // warms the cache
 	ours, _ := r.untilGated(t)
@@ -260,11 +260,11 @@ func (r *rig) plain(t *testing.T) time.Duration {
 	return time.Since(start)
 }
 
-// TestKilled kills a rehearsal in the middle, beside a sandbox that lives on.
-func TestKilled(t *testing.T) {
+// TestBootedKilled kills a rehearsal in the middle, beside a sandbox that lives on.
+func TestBootedKilled(t *testing.T) {
 	r := newRig(t)
 	r.file = r.site(t, "killed", map[string]string{"cattle.yaml": registryless("app: killed\ndomain: killed.example.com\nimage: ghcr.io/example/blog\nport: 8000\n" +
-		"env: {SESSION_KEY: none}\nhealth: {path: /up}\n")})
+		"env: {SESSION_KEY: long-enough-for-a-test}\nhealth: {path: /up}\n")})
 	before := footprint(t)
 	self, err := os.Executable()
 	if err != nil {
@@ -281,6 +281,7 @@ func TestKilled(t *testing.T) {
 	if after := footprint(t); after == before {
 		t.Error("a running rehearsal leaves no footprint: the comparison proves nothing")
 	}
+	// Its machines are in other process groups: they have to go by themselves.
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
@@ -301,7 +302,7 @@ func footprint(t *testing.T) string {
 		ps -e -o args= | grep -c '[s]ystemd-nspawn\|[d]ockerd\|[/]usr/lib/systemd/systemd' || true
 		grep -c 'overlay\|cattle\|nspawn' /proc/self/mountinfo || true
 		ls /run/netns 2>/dev/null; ip -brief link | wc -l; ip route; nft list ruleset
-		find /sys/fs/cgroup -type d -name '*cattle*' | sort; ls /run/cattle-sandbox 2>/dev/null`).CombinedOutput()
+		find /sys/fs/cgroup -type d -name '*cattle*' | sort; ls /var/lib/cattle/sandboxes 2>/dev/null; true`).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}

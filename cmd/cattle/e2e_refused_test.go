@@ -53,14 +53,14 @@ func refusals() []refusal {
 		{name: "WrongRegistryPassword", secret: map[string]string{"GHCR_TOKEN": "wrong"}, step: "boot step registry", words: "401 Unauthorized"},
 		{name: "WrongAgeKey", meddle: wrongKey, step: "boot step secrets", words: "sops"},
 		{name: "ServiceThatExits", version: vExits, step: "", words: "web"},
-		{name: "BadRoute", profile: "files: [{path: /etc/nginx/conf.d/mine.conf, content: \"server { listen 8080; location / { proxy_pass nowhere; } }\"}]\n", step: "boot step nginx", words: "nowhere"},
+		{name: "BadRoute", profile: "files: [{path: /etc/nginx/conf.d/mine.conf, content: \"server { listen 8080; location / { proxy_pass nowhere; } }\"}]\n", step: "boot step nginx", words: "/etc/nginx/conf.d/mine.conf"},
 		{name: "FullDisk", meddle: fullDisk, step: "boot step pull", words: "no space left on device"},
 	}
 }
 
-// TestRefused breaks a release in every way that is likely, on booted machines:
+// TestBootedRefused breaks a release in every way that is likely, on booted machines:
 // the old one goes on serving, and the reason is told.
-func TestRefused(t *testing.T) {
+func TestBootedRefused(t *testing.T) {
 	r := newRig(t)
 	r.file = r.shop(t, refusal{name: "shop"})
 	r.sandbox.world.internet.Registry.Login("private.example.net", "somebody", "else's")
@@ -151,8 +151,8 @@ func fullDisk(ctx context.Context, r *rig, id int) {
 	}
 }
 
-// TestExposed is about a port that the compose file opens to the world.
-func TestExposed(t *testing.T) {
+// TestBootedExposed is about a port that the compose file opens to the world.
+func TestBootedExposed(t *testing.T) {
 	r := newRig(t)
 	open := refusal{name: "open", replace: [2]string{"app: shop", "app: open"}}
 	r.file = r.shop(t, open)
@@ -166,7 +166,9 @@ func TestExposed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if conn, err := r.sandbox.cloud.Dial(t.Context(), "tcp", net.JoinHostPort(st.Droplets[0].Address, "5432")); err == nil {
+	soon, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	defer cancel()
+	if conn, err := r.sandbox.cloud.Dial(soon, "tcp", net.JoinHostPort(st.Droplets[0].Address, "5432")); err == nil {
 		conn.Close()
 		t.Error("5432 is open in spite of the packet filter")
 	}

@@ -17,9 +17,9 @@ const (
 	vExits  = "v1.3.0-exits"
 )
 
-// TestRehearsal is a site's life on booted machines, in one sandbox. Its parts
+// TestBootedLife is a site's life on booted machines, in one sandbox. Its parts
 // come one after another, and each leaves the site serving.
-func TestRehearsal(t *testing.T) {
+func TestBootedLife(t *testing.T) {
 	r := newRig(t)
 	for _, part := range []struct {
 		name string
@@ -27,6 +27,7 @@ func TestRehearsal(t *testing.T) {
 	}{
 		{"Story", r.story},
 		{"Mail", r.mail},
+		{"Shown", r.shown},
 		{"Metadata", r.metadata},
 		{"Reboot", r.reboot},
 		{"SixReleasesOneCertificate", r.sixReleases},

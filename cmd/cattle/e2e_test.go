@@ -10,14 +10,12 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"cattle/droplets/sandbox"
 	"cattle/secrets"
 )
 
@@ -96,28 +94,21 @@ func newRig(t *testing.T) *rig {
 	return r
 }
 
-// login tells the peers the example's credentials, and the operator's docker
-// login: without one the images' digests could not be asked for.
+// login tells the peers the example's credentials, and points the commands at
+// them.
 func (r *rig) login(t *testing.T, mirror map[string]string) {
 	t.Helper()
-	box := r.sandbox
-	box.world.admit(logins{})
-	user, token := r.values["GHCR_USER"], r.values["GHCR_TOKEN"]
-	box.world.internet.Registry.Login("ghcr.io", user, token)
-	box.world.internet.Relay.Login(r.values["SMTP_USER"], r.values["SMTP_PASSWORD"])
-	config := filepath.Join(box.dir, "docker")
-	if err := os.MkdirAll(config, 0o700); err != nil {
+	t.Setenv("SOPS_AGE_KEY_FILE", filepath.Join(r.sandbox.dir, "age.key"))
+	known, err := loginsOf(r.profile)
+	if err != nil {
 		t.Fatal(err)
 	}
-	file, _ := json.Marshal(map[string]any{"auths": map[string]any{"ghcr.io": map[string]string{"username": user, "password": token}}})
-	if err := os.WriteFile(filepath.Join(config, "config.json"), file, 0o600); err != nil {
+	r.sandbox.world.admit(known)
+	docker, err := known.docker(r.sandbox.dir)
+	if err != nil {
 		t.Fatal(err)
 	}
-	more := map[string]string{"SOPS_AGE_KEY_FILE": filepath.Join(box.dir, "age.key"), "DOCKER_CONFIG": config}
-	for name, value := range mirror {
-		more[name] = value
-	}
-	r.environment(more)
+	r.environment(mirror, docker)
 }
 
 // must plays a command that has to end and to leave the site as it says.
@@ -253,12 +244,6 @@ func (r *rig) run(t *testing.T, args ...string) (printed string, exit int) {
 	}
 	return r.printed.since(before), exit
 }
-
-var (
-	_ = exec.Command
-	_ = sandbox.Spec{}
-	_ = secrets.Dotenv
-)
 
 // recipient is the operator's age key, for secrets that a test encrypts.
 func (r *rig) recipient(t *testing.T) string {

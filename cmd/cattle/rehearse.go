@@ -98,7 +98,11 @@ func rehearse(ctx context.Context, std stdio, opts rehearsal) (err error) {
 		return err
 	}
 	s := &stage{std: std, sandbox: box, file: opts.file, profile: p, patience: bootedCertificate}
-	s.environment(mirror)
+	docker, err := logins.docker(dir)
+	if err != nil {
+		return err
+	}
+	s.environment(mirror, docker)
 	err = s.rehearse(ctx, opts.version)
 	if !opts.keep {
 		return err
@@ -260,6 +264,24 @@ func loginsOf(p *profiles.Profile) (logins, error) {
 		out.relay = &profiles.Mail{Username: fill(m.Username), Password: fill(m.Password)}
 	}
 	return out, nil
+}
+
+// docker is the environment of an operator who is logged in to the sandbox's
+// registries: his own login is for the real ones.
+func (l logins) docker(dir string) (map[string]string, error) {
+	auths := map[string]map[string]string{}
+	for _, r := range l.registry {
+		auths[r.Server] = map[string]string{"username": r.Username, "password": r.Password}
+	}
+	file, err := json.Marshal(map[string]any{"auths": auths})
+	if err != nil {
+		return nil, err
+	}
+	folder := filepath.Join(dir, "docker")
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return nil, err
+	}
+	return map[string]string{"DOCKER_CONFIG": folder}, os.WriteFile(filepath.Join(folder, "config.json"), file, 0o600)
 }
 
 // admit tells the peers whom to let in.

@@ -61,10 +61,12 @@ type playRow struct {
 
 // environment is what points the commands at the sandbox, beside what they
 // have anyway.
-func (s *stage) environment(more map[string]string) {
+func (s *stage) environment(more ...map[string]string) {
 	env := maps.Clone(s.sandbox.env)
 	env["CI"] = "true" // lines, no screen that is drawn anew
-	maps.Copy(env, more)
+	for _, m := range more {
+		maps.Copy(env, m)
+	}
 	s.env = os.Environ()
 	for name, value := range env {
 		s.env = append(s.env, name+"="+value)
