@@ -27,8 +27,7 @@ func rehearseCommand(std stdio) *cli.Command {
 		Description: "Linux, as root. A cloud of its own boots real machines with the very user-data that a release makes:\n" +
 			"a first release, a second one under load, a rollback, a rebuild. Nothing leaves this computer but requests for\n" +
 			"packages and images. docs/rehearsal.md says what differs from the real cloud.",
-		Flags: []cli.Flag{fileFlag(), imagesFlag(),
-			&cli.StringFlag{Name: "sops", Usage: "the sops `BINARY` for the machines; default: the one on the PATH, else the pinned release is downloaded"},
+		Flags: []cli.Flag{fileFlag(), imagesFlag(), sopsFlag(),
 			&cli.BoolFlag{Name: "keep", Usage: "stay up afterwards, for cattle ssh and a look around, until interrupted"}},
 		Action: func(c *cli.Context) error {
 			if err := wantArgs(c, 0, 1); err != nil {
@@ -289,9 +288,12 @@ func (w *world) admit(l logins) {
 	for _, r := range l.registry {
 		w.internet.Registry.Login(r.Server, r.Username, r.Password)
 	}
-	if l.relay != nil {
-		w.internet.Relay.Login(l.relay.Username, l.relay.Password)
+	if l.relay == nil {
+		// The profile names no login: its relay knows the site by its address.
+		w.internet.Relay.Open()
+		return
 	}
+	w.internet.Relay.Login(l.relay.Username, l.relay.Password)
 }
 
 // stock gives the registries the images of `docker save` files.

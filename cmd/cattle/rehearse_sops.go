@@ -6,13 +6,39 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 
+	"github.com/urfave/cli/v2"
+
 	"cattle/cloudinit"
 )
+
+func sopsFlag() cli.Flag {
+	return &cli.StringFlag{Name: "sops", Usage: "the sops `BINARY` for machines that boot; default: the one on the PATH, else the pinned release is downloaded"}
+}
+
+// offer gives a sandbox's machines what a rehearsal would give them by its
+// profile: sops, with the variables that say so to clients, and a relay. Stub
+// machines need neither.
+func (s *runningSandbox) offer(ctx context.Context, std stdio, binary string) error {
+	if s.world == nil {
+		return nil
+	}
+	// It knows no profile, so it knows no login: everybody may send mail.
+	s.world.internet.Relay.Open()
+	say := func(what string) { fmt.Fprintln(std.err, what) }
+	mirror, err := s.world.serveSOPS(ctx, binary, say)
+	maps.Copy(s.env, mirror)
+	if err != nil && binary == "" {
+		say("machines get no sops, and boot no profile with secrets: " + err.Error())
+		return nil
+	}
+	return err
+}
 
 // serveSOPS lets machines download sops. A binary other than the pinned one is
 // served under its own hash, which the commands are told by the variables that

@@ -53,7 +53,7 @@ func sandboxCommand(std stdio) *cli.Command {
 			&cli.StringSliceFlag{Name: "break", Usage: "make a release misbehave: `VERSION=KIND` such as v1.2.0=never-healthy"},
 			&cli.StringFlag{Name: "machines", Usage: "stub, or nspawn: machines that really boot (Linux, root)", Value: machinesStub},
 			&cli.BoolFlag{Name: "nocloud", Usage: "with nspawn: give machines their user-data by a seed folder, not by DigitalOcean's metadata service"},
-			imagesFlag(),
+			imagesFlag(), sopsFlag(),
 		},
 		Subcommands: []*cli.Command{sandboxCleanCommand(std)},
 		Action: func(c *cli.Context) error {
@@ -69,6 +69,9 @@ func sandboxCommand(std stdio) *cli.Command {
 				return err
 			}
 			defer s.close()
+			if err := s.offer(c.Context, std, c.String("sops")); err != nil {
+				return err
+			}
 			s.describe(std.out)
 			return s.wait(c.Context)
 		},

@@ -131,6 +131,7 @@ func statusOf(site release.Site, w *release.World, v release.Verdict) statusJSON
 	add("baking", w.Baking...)
 	add("orphan", w.Orphans...)
 	add("unknown", w.Unknown...)
+	add("ending", w.Ending...)
 	out.unread = w.SnapshotsErr
 	for _, s := range w.Snapshots {
 		out.Monthly += s.PriceMonthly()
@@ -157,6 +158,8 @@ func (s statusJSON) print(std stdio, now time.Time) error {
 			note = "gc destroys it: " + d.GC
 		case d.Role == "candidate", d.Role == "baking":
 			note = "under way; to end it: cattle gc --attempt " + d.Attempt
+		case d.Role == "ending":
+			note = "something is under way with it, its end most likely"
 		case d.Role == "unknown":
 			note = fmt.Sprintf("its tags were edited; to end it: doctl compute droplet delete %d", d.ID)
 		}

@@ -25,7 +25,7 @@ func PlanDestroy(w *World, withIP bool) *Doomed {
 	if w.Live != nil {
 		d.Droplets = append(d.Droplets, *w.Live)
 	}
-	d.Droplets = slices.Concat(d.Droplets, w.Standbys, w.Candidates, w.Baking, w.Orphans, w.Unknown)
+	d.Droplets = slices.Concat(d.Droplets, w.Standbys, w.Candidates, w.Baking, w.Orphans, w.Unknown, w.Ending)
 	return d
 }
 

@@ -279,6 +279,30 @@ func TestEditedTagsAreNamed(t *testing.T) {
 	})
 }
 
+// TestOnItsWayOut: a droplet whose end is ordered loses its tags first. It is
+// told, and is not taken for one that somebody tampered with.
+func TestOnItsWayOut(t *testing.T) {
+	simulate(t, nasty, func(b *bench) {
+		b.must("v1")
+		b.must("v2")
+		b.must("v3") // v1 is destroyed
+		look := func() *release.World {
+			w, err := b.op.Survey(b.t.Context(), b.site)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return w
+		}
+		if w := look(); len(w.Ending) != 1 || len(w.Unknown) != 0 {
+			t.Errorf("ending %d, unknown %d; want 1 and 0", len(w.Ending), len(w.Unknown))
+		}
+		time.Sleep(time.Minute)
+		if w := look(); len(w.Ending)+len(w.Unknown) != 0 {
+			t.Errorf("ending %d, unknown %d; want none", len(w.Ending), len(w.Unknown))
+		}
+	})
+}
+
 // TestCertificateComesDuringConfirm: the names point at the reserved IP, and
 // the droplet asks for its certificate as soon as it is live.
 func TestCertificateComesDuringConfirm(t *testing.T) {

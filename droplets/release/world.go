@@ -36,6 +36,9 @@ type World struct {
 	Baking []Member
 	// Unknown carry the app's tag and no readable birth; they are shown and left alone.
 	Unknown []Member
+	// Ending are such droplets with which something is under way: their tags go
+	// as soon as their end is ordered, they themselves a little later.
+	Ending []Member
 	// Snapshots are those that bakes of the app made, newest first. They only
 	// save time: that they cannot be read, SnapshotsErr, stops nothing.
 	Snapshots    []Snapshot
@@ -214,6 +217,8 @@ func (w *World) classify(all []Member) {
 			// Nobody but a hand can have moved the address to a baking droplet.
 			m.Born = m.Born && !m.Birth.Bake
 			w.Live = &m
+		case !m.Born && m.Locked:
+			w.Ending = append(w.Ending, m)
 		case !m.Born:
 			w.Unknown = append(w.Unknown, m)
 		case m.Has(droplets.ServedTag):

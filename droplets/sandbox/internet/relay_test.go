@@ -148,6 +148,21 @@ func TestRelayRefuses(t *testing.T) {
 	}
 }
 
+func TestOpenRelay(t *testing.T) {
+	w := newWorld(t, Options{})
+	w.Relay.Open()
+	if err := dialRelay(t, w, 2525, false).Mail("app@blog.example"); err != nil {
+		t.Error("without a login:", err)
+	}
+	c := dialRelay(t, w, 2525, false)
+	if err := c.StartTLS(&tls.Config{ServerName: "smtp.example", RootCAs: w.trusted}); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Auth(&loginAuth{"anybody", "anything", true}); err != nil {
+		t.Error("with any login:", err)
+	}
+}
+
 func TestRelayForgets(t *testing.T) {
 	r := newRelay(nil)
 	for n := range 8 {
