@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -209,6 +210,8 @@ func hintFor(err error) string {
 	var silent *notServing
 	var missing *nspawn.MissingError
 	switch {
+	case errors.As(err, &missing) && missing.Install == "" && slices.Contains(missing.Missing, "root"):
+		return "become root: sudo --preserve-env=HOME cattle …"
 	case errors.As(err, &missing):
 		return missing.Install
 	case errors.As(err, &silent):

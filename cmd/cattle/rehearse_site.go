@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"cattle/droplets"
+	"cattle/droplets/sandbox"
+	"cattle/profiles"
+	"cattle/secrets"
+)
+
+// What a rehearsal has to know of the profile, to put beside the machines what
+// the real site has: the account's things, logins, images.
+
+// equip puts beside the machines what the profile's site has in the real world,
+// and returns the environment that commands need on top of the sandbox's.
+func (s *runningSandbox) equip(ctx context.Context, p *profiles.Profile, l logins, sops string, say func(string)) (map[string]string, error) {
+	s.world.admit(l)
+	if err := s.furnish(ctx, p); err != nil {
+		return nil, err
+	}
+	env, err := l.docker(s.dir)
+	if err != nil {
+		return nil, err
+	}
+	mirror, err := s.world.serveSOPS(ctx, sops, say)
+	maps.Copy(env, mirror)
+	return env, err
+}
+
+// furnish puts into the account what the profile takes for granted there: the
+// names of SSH keys, a reserved IP, a VPC.
+func (s *runningSandbox) furnish(ctx context.Context, p *profiles.Profile) error {
+	for i, name := range p.Droplet.SSHKeys {
+		if strings.Count(name, ":") == 15 {
+			return &usageError{"a rehearsal has keys of its own, and none with the fingerprint " + name, "name the key in the profile: droplet: {ssh_keys: [laptop]}"}
+		}
+		key, err := droplets.NewHostKey()
+		if err != nil {
+			return err
+		}
+		// The operator holds the first one; the others are his colleagues'.
+		if i == 0 {
+			err = os.WriteFile(s.env["CATTLE_SSH_KEY"], []byte(key.Private), 0o600)
+		}
+		if err := errors.Join(err, s.post(ctx, "/v2/account/keys", map[string]string{"name": name, "public_key": key.Public})); err != nil {
+			return err
+		}
+	}
+	return s.cloud.Furnish(sandbox.Furniture{Region: p.Droplet.Region, ReservedIP: p.ReservedIP, VPC: p.Droplet.VPC})
+}
+
+func relayPorts(p *profiles.Profile) []int {
+	if p.Mail == nil {
+		return nil
+	}
+	return []int{p.Mail.Port}
+}
+
+// logins are what the profile's secrets say that the relay and the registries
+// shall be asked with.
+type logins struct {
+	registry []profiles.Registry // opened
+	relay    *profiles.Mail      // opened
+}
+
+// loginsOf opens the secrets with the operator's own keys, as a release does
+// when it seals them: the rehearsal's peers have to know what is right.
+func loginsOf(p *profiles.Profile) (logins, error) {
+	var out logins
+	values := map[string]string{}
+	if p.Secrets.File != "" {
+		id, err := newIdentity()
+		if err != nil {
+			return out, err
+		}
+		sealed, err := seal(p, id)
+		if err != nil {
+			return out, err
+		}
+		if values, err = secrets.Open(sealed.Bytes, sealed.Format, sealed.Identity); err != nil {
+			return out, err
+		}
+	}
+	fill := func(text string) string { return os.Expand(text, func(name string) string { return values[name] }) }
+	for _, r := range p.Registry {
+		out.registry = append(out.registry, profiles.Registry{Server: r.Server, Username: fill(r.Username), Password: fill(r.Password)})
+	}
+	if m := p.Mail; m != nil && m.Username != "" {
+		out.relay = &profiles.Mail{Username: fill(m.Username), Password: fill(m.Password)}
+	}
+	return out, nil
+}
+
+// docker is the environment of an operator who is logged in to the sandbox's
+// registries: his own login is for the real ones.
+func (l logins) docker(dir string) (map[string]string, error) {
+	auths := map[string]map[string]string{}
+	for _, r := range l.registry {
+		auths[r.Server] = map[string]string{"username": r.Username, "password": r.Password}
+	}
+	file, err := json.Marshal(map[string]any{"auths": auths})
+	if err != nil {
+		return nil, err
+	}
+	folder := filepath.Join(dir, "docker")
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return nil, err
+	}
+	return map[string]string{"DOCKER_CONFIG": folder}, os.WriteFile(filepath.Join(folder, "config.json"), file, 0o600)
+}
+
+// admit tells the peers whom to let in.
+func (w *world) admit(l logins) {
+	for _, r := range l.registry {
+		w.internet.Registry.Login(r.Server, r.Username, r.Password)
+	}
+	if l.relay == nil {
+		// The profile names no login: its relay knows the site by its address.
+		w.internet.Relay.Open()
+		return
+	}
+	w.internet.Relay.Login(l.relay.Username, l.relay.Password)
+}
+
+// stock gives the registries the images of `docker save` files.
+func (w *world) stock(files []string) error {
+	for _, path := range files {
+		f, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		_, err = w.internet.Registry.Load(f)
+		f.Close()
+		if err != nil {
+			return fmt.Errorf("%s: %w", filepath.Base(path), err)
+		}
+	}
+	return nil
+}
