@@ -273,7 +273,7 @@ func TestBootedKilled(t *testing.T) {
 	cmd := exec.Command(self, "rehearse", "--file", r.file, "--images", fromEnv(t, "CATTLE_E2E_IMAGES"), "--sops", fromEnv(t, "CATTLE_E2E_SOPS"), v1)
 	cmd.Args[0] = "cattle"
 	out := &record{to: io.Discard}
-	cmd.Stdout, cmd.Stderr, cmd.Dir = out, out, r.dir
+	cmd.Stdout, cmd.Stderr, cmd.Dir, cmd.WaitDelay = out, out, r.dir, 5*time.Second
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -302,7 +302,7 @@ func footprint(t *testing.T) string {
 		ps -e -o args= | grep -c '[s]ystemd-nspawn\|[d]ockerd\|[/]usr/lib/systemd/systemd' || true
 		grep -c 'overlay\|cattle\|nspawn' /proc/self/mountinfo || true
 		ls /run/netns 2>/dev/null; ip -brief link | wc -l; ip route; nft list ruleset
-		find /sys/fs/cgroup -type d -name '*cattle*' | sort; ls /var/lib/cattle/sandboxes 2>/dev/null; true`).CombinedOutput()
+		find /sys/fs/cgroup -type d -name '*cattle*' | sort; ls /var/lib/cattle/sandboxes 2>/dev/null; ls -d /var/tmp/cattle-rehearsal-* 2>/dev/null; true`).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}

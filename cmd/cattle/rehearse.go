@@ -37,16 +37,6 @@ func rehearseCommand(std stdio) *cli.Command {
 	}
 }
 
-// diskFolder is where machines get their disks: TMPDIR where it is set, and not
-// /tmp, which is in memory on some systems.
-func diskFolder() string {
-	const disk = "/var/tmp"
-	if _, err := os.Stat(disk); os.Getenv("TMPDIR") != "" || err != nil {
-		return ""
-	}
-	return disk
-}
-
 func imagesFlag() cli.Flag {
 	return &cli.StringSliceFlag{Name: "images", Usage: "a `FILE` of `docker save`, whose images the registries of the sandbox then have"}
 }
@@ -73,7 +63,7 @@ func rehearse(ctx context.Context, std stdio, opts rehearsal) (err error) {
 	if err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp(diskFolder(), "cattle-rehearsal-")
+	dir, err := os.MkdirTemp(rehearsalsIn(), rehearsalFolder)
 	if err != nil {
 		return err
 	}

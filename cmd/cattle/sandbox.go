@@ -20,7 +20,6 @@ import (
 
 	"cattle/droplets"
 	"cattle/droplets/sandbox"
-	"cattle/droplets/sandbox/nspawn"
 	"cattle/secrets"
 )
 
@@ -93,23 +92,6 @@ type sandboxOptions struct {
 	images     []string // files of docker save
 	relayPorts []int
 	say        func(string)
-}
-
-// sandboxCleanCommand takes away what a sandbox that was killed left over.
-func sandboxCleanCommand(std stdio) *cli.Command {
-	return &cli.Command{
-		Name: "clean", Usage: "take away what killed sandboxes with booted machines left over; running ones are left alone", OnUsageError: usage,
-		Action: func(c *cli.Context) error {
-			if err := wantArgs(c, 0, 0); err != nil {
-				return err
-			}
-			n, err := nspawn.Clean(c.Context, func(what string) { fmt.Fprintln(std.out, what) })
-			if err == nil && n == 0 {
-				fmt.Fprintln(std.out, "nothing is left over")
-			}
-			return err
-		},
-	}
 }
 
 // runningSandbox is a sandbox with its two listeners.

@@ -124,7 +124,7 @@ func (s *stage) cattle(ctx context.Context, out io.Writer, args ...string) (int,
 	// As a terminal does it, so that the command can undo what it did.
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = time.Minute
-	err = cmd.Run()
+	err = runChild(cmd)
 	var exit *exec.ExitError
 	if errors.As(err, &exit) && exit.ExitCode() >= 0 {
 		return exit.ExitCode(), nil

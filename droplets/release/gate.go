@@ -32,7 +32,15 @@ func (r *run) gate(ctx context.Context) error {
 			}
 		})
 	}
-	start(0, r.closedPorts)
+	r.scan(ctx)
+	start(0, func(ctx context.Context) error {
+		select {
+		case err := <-r.ports:
+			return err
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	})
 	start(1, func(ctx context.Context) error {
 		if err := r.until(ctx, "the droplet's status", r.look); err != nil {
 			return err
@@ -188,6 +196,17 @@ const dialTimeout = 1500 * time.Millisecond
 // scan of all 65,535 would hold up the release and look like an attack.
 var watchedPorts = [...]int{21, 23, 25, 53, 111, 139, 389, 445, 587, 1025, 1883, 2049, 2375, 2376, 2377, 3000, 3001, 3306, 4000, 4369, 5000, 5001, 5432, 5601,
 	5672, 5900, 6379, 7474, 8000, 8001, 8008, 8025, 8080, 8081, 8086, 8443, 8888, 9000, 9001, 9042, 9090, 9092, 9200, 9300, 11211, 15672, 27017}
+
+// scan begins to look at the ports, once. Nothing that listens starts after the
+// boot, so it need not wait until the certificates have been carried over.
+func (r *run) scan(ctx context.Context) {
+	if r.ports != nil {
+		return
+	}
+	ports := make(chan error, 1)
+	r.ports = ports
+	go func() { ports <- r.closedPorts(ctx) }()
+}
 
 // closedPorts fails when anything but 22, 80 and 443 answers from outside. A
 // port that lets nobody in within dialTimeout is closed.

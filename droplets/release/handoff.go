@@ -17,7 +17,10 @@ const (
 // handoff carries the certificates from the live droplet to the candidate. A
 // fresh droplet that asked for its own each time would be locked out by the
 // end of the week: five certificates per exact set of names in seven days.
-func (r *run) handoff(ctx context.Context) error { return r.carryCertificates(ctx, reachWithin) }
+func (r *run) handoff(ctx context.Context) error {
+	r.scan(ctx)
+	return r.carryCertificates(ctx, reachWithin)
+}
 
 func (r *run) carryCertificates(ctx context.Context, within time.Duration) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, handoffWithin, fmt.Errorf("the certificates were not carried over within %s", brief(handoffWithin)))
@@ -38,6 +41,7 @@ func (r *run) carryCertificates(ctx context.Context, within time.Duration) error
 // handoffIfReachable is the handoff of a rollback: the droplet to leave may be
 // the broken one, and the standby has the certificates that it served with.
 func (r *run) handoffIfReachable(ctx context.Context) error {
+	r.scan(ctx)
 	if err := r.carryCertificates(ctx, brokenWithin); err != nil {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)

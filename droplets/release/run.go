@@ -71,6 +71,7 @@ type run struct {
 	birth      droplets.Birth
 	machine    *droplets.Machine
 	status     droplets.MachineStatus
+	ports      <-chan error // what the look at the ports found, see scan
 	ip         string
 	probe      *probe.Prober
 	twins      []Member // other droplets of this attempt: an order that was carried out twice

@@ -60,6 +60,21 @@ func (c *Cloud) claim() error {
 	return nil
 }
 
+// InUse tells whether a cloud that lives has dir as its state folder, and
+// whether dir has the lock file of one at all.
+func InUse(dir string) (used, locked bool, err error) {
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, false, nil
+	}
+	if err != nil {
+		return false, false, err
+	}
+	defer f.Close()
+	free, err := lockFile(f)
+	return !free, true, err
+}
+
 // release gives the state folder back.
 func (c *Cloud) release() error {
 	if c.folder == nil {
