@@ -299,7 +299,7 @@ func TestBootedKilled(t *testing.T) {
 func footprint(t *testing.T) string {
 	t.Helper()
 	out, err := exec.Command("sh", "-c", `
-		ps -e -o args= | grep -c '[c]attle release\\|[s]ystemd-nspawn\|[d]ockerd\|[/]usr/lib/systemd/systemd' || true
+		ps -e -o args= | grep -c '[c]attle release\|[s]ystemd-nspawn\|[d]ockerd\|[/]usr/lib/systemd/systemd' || true
 		grep -c 'overlay\|cattle\|nspawn' /proc/self/mountinfo || true
 		ls /run/netns 2>/dev/null; ip -brief link | wc -l; ip route; nft list ruleset
 		find /sys/fs/cgroup -type d -name '*cattle*' | sort; ls /var/lib/cattle/sandboxes 2>/dev/null; ls -d /var/tmp/cattle-rehearsal-* 2>/dev/null; true`).CombinedOutput()
