@@ -95,6 +95,10 @@ func (r *rig) refuse(t *testing.T, f refusal) {
 	if version == "" {
 		version = v2
 	}
+	before, err := r.serving(t.Context())
+	if err != nil || before == "" {
+		t.Fatal(err)
+	}
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	if f.meddle != nil {
@@ -104,12 +108,12 @@ func (r *rig) refuse(t *testing.T, f refusal) {
 	if exit != exitNotReleased {
 		t.Errorf("exit status %d", exit)
 	}
-	for _, want := range []string{v1 + " still serves", f.step, f.words} {
+	for _, want := range []string{before + " still serves", f.step, f.words} {
 		if !strings.Contains(printed, want) {
 			t.Errorf("it does not say %q", want)
 		}
 	}
-	if serving, err := r.serving(t.Context()); err != nil || serving != v1 {
+	if serving, err := r.serving(t.Context()); err != nil || serving != before {
 		t.Errorf("%q serves: %v", serving, err)
 	}
 }
@@ -131,13 +135,17 @@ func (r *rig) meddle(ctx context.Context, do func(context.Context, *rig, int)) {
 	}
 }
 
-// wrongKey puts another key in the place of the delivered one, again and again.
+// wrongKey makes the droplet keep another key than the one that is delivered.
+// It is there before sshd is.
 func wrongKey(ctx context.Context, r *rig, id int) {
 	other, _ := secrets.NewIdentity()
-	command := fmt.Sprintf("while :; do [[ ! -d /etc/cattle ]] || echo %s >/etc/cattle/age.key; sleep 0.05; done", other.Key.Reveal())
+	key := other.Key.Reveal()
+	command := fmt.Sprintf(`until sed -i 's|.*"$text" >"$KEY.new"|\techo %s >"$KEY.new"|' /opt/cattle/droplet && grep -q %s /opt/cattle/droplet; do sleep 0.02; done`, key, key)
 	for ctx.Err() == nil {
-		r.in(ctx, id, command)
-		time.Sleep(50 * time.Millisecond)
+		if _, err := r.in(ctx, id, command); err == nil {
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
 	}
 }
 

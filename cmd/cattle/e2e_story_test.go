@@ -225,9 +225,9 @@ func (r *rig) renewal(t *testing.T) {
 
 // baked is a release from a snapshot.
 func (r *rig) baked(t *testing.T) {
-	plain, _ := r.untilGated(t)
+	plain, _ := r.quickest(t)
 	r.must(t, exitDone, v2, "bake")
-	quick, out := r.untilGated(t)
+	quick, out := r.quickest(t)
 	if !strings.Contains(out, "snapshot") {
 		t.Error("the release does not say what it came from")
 	}
@@ -236,6 +236,14 @@ func (r *rig) baked(t *testing.T) {
 	if quick > 0.4*plain {
 		t.Errorf("%.2f of the time, want at most 0.4", quick/plain)
 	}
+}
+
+// quickest is the better of two runs: the computer may have other things to do.
+func (r *rig) quickest(t *testing.T) (float64, string) {
+	t.Helper()
+	first, _ := r.untilGated(t)
+	second, printed := r.untilGated(t)
+	return min(first, second), printed
 }
 
 // untilGated makes a release and says how many seconds it took from create to
