@@ -46,7 +46,7 @@ func TestLookup(t *testing.T) {
 		{"loop.example.com", "[]", true},
 		{"claimed.example.net", "[]", true},
 		{"out.example.com", "[]", false},
-		{"deb.debian.org", "[]", false},
+		{"packages.debian.example", "[]", false},
 		{"notexample.com", "[]", false},
 	} {
 		if got, known := r.Lookup(c.name); fmt.Sprint(got) != c.want || known != c.known {
