@@ -36,7 +36,7 @@ func NewHostKey() (HostKey, error) {
 	}
 	return HostKey{
 		Private:     string(pem.EncodeToMemory(block)),
-		Public:      string(bytes.TrimSpace(ssh.MarshalAuthorizedKey(key))),
+		Public:      authorizedLine(key),
 		Fingerprint: fingerprint(key),
 	}, nil
 }
@@ -44,4 +44,9 @@ func NewHostKey() (HostKey, error) {
 func fingerprint(key ssh.PublicKey) string {
 	sum := sha256.Sum256(key.Marshal())
 	return hex.EncodeToString(sum[:])
+}
+
+// authorizedLine is a key as authorized_keys and the API have it.
+func authorizedLine(key ssh.PublicKey) string {
+	return string(bytes.TrimSpace(ssh.MarshalAuthorizedKey(key)))
 }

@@ -71,6 +71,16 @@ func NewLogin(keyFile, agentSocket, home string) (*Login, error) {
 	return l, nil
 }
 
+// PublicKey is the public half of the private key file at path, one
+// authorized_keys line.
+func PublicKey(path string) (string, error) {
+	signer, err := readKey(path)
+	if err != nil {
+		return "", err
+	}
+	return authorizedLine(signer.PublicKey()), nil
+}
+
 func readKey(path string) (ssh.Signer, error) {
 	pem, err := os.ReadFile(path)
 	if err != nil {

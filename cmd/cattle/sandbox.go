@@ -20,6 +20,7 @@ import (
 
 	"cattle/droplets"
 	"cattle/droplets/sandbox"
+	"cattle/droplets/sandbox/nspawn"
 	"cattle/secrets"
 )
 
@@ -122,7 +123,7 @@ func startSandbox(ctx context.Context, opts sandboxOptions) (*runningSandbox, er
 		if s.world, err = bootMachines(ctx, dir, opts); err != nil {
 			return nil, err
 		}
-		options.Machines, options.Internet = s.world.host, outside
+		options.Machines, options.Internet = s.world.host, nspawn.Outside
 	default:
 		return nil, &usageError{"there are no machines " + opts.machines, "cattle sandbox --machines stub|nspawn"}
 	}
@@ -212,26 +213,23 @@ func loopback(addresses ...string) error {
 // is new each time, and its folder may not be.
 func (s *runningSandbox) prepare(ctx context.Context) error {
 	path := s.env["CATTLE_SSH_KEY"]
-	public := path + ".pub"
-	raw, err := os.ReadFile(public)
+	public, err := droplets.PublicKey(path)
 	if errors.Is(err, os.ErrNotExist) {
-		if raw, err = newOperatorKey(path); err == nil {
-			err = os.WriteFile(public, raw, 0o600)
-		}
+		public, err = newOperatorKey(path)
 	}
 	if err != nil || len(s.cloud.Keys()) > 0 {
 		return err
 	}
-	return s.post(ctx, "/v2/account/keys", map[string]string{"name": "sandbox", "public_key": strings.TrimSpace(string(raw))})
+	return s.post(ctx, "/v2/account/keys", map[string]string{"name": "sandbox", "public_key": public})
 }
 
 // newOperatorKey makes a key pair and keeps the private half at path.
-func newOperatorKey(path string) (public []byte, err error) {
+func newOperatorKey(path string) (public string, err error) {
 	key, err := droplets.NewHostKey()
 	if err != nil {
-		return nil, err
+		return "", err
 	}
-	return []byte(key.Public + "\n"), os.WriteFile(path, []byte(key.Private), 0o600)
+	return key.Public, os.WriteFile(path, []byte(key.Private), 0o600)
 }
 
 // post calls the sandbox's API as any client would.

@@ -17,12 +17,6 @@ import (
 	"cattle/droplets/sandbox/nspawn"
 )
 
-// outside is the address of everything that is no droplet; metadataAddress is
-// DigitalOcean's.
-var outside = netip.MustParseAddr("198.18.0.2")
-
-const metadataAddress = "169.254.169.254:80"
-
 // A world is really booted machines and what they find outside themselves.
 type world struct {
 	cloud    *sandbox.Cloud
@@ -51,7 +45,7 @@ func (w *world) join(cloud *sandbox.Cloud, opts sandboxOptions) error {
 	}
 	w.internet, err = internet.New(internet.Options{
 		Lookup: cloud.Lookup, Certificate: cloud.HostCertificate, Dial: w.host.Dial,
-		Address: outside, Cache: filepath.Join(cache, "cattle", "packages"), RelayPorts: opts.relayPorts,
+		Address: nspawn.Outside, Cache: filepath.Join(cache, "cattle", "packages"), RelayPorts: opts.relayPorts,
 	})
 	if err != nil {
 		return err
@@ -60,7 +54,7 @@ func (w *world) join(cloud *sandbox.Cloud, opts sandboxOptions) error {
 	if err := errors.Join(cloud.Trust(w.internet.Roots()), w.host.Trust(bytes.Join([][]byte{cloud.CA(), w.internet.Roots()}, []byte("\n")))); err != nil {
 		return err
 	}
-	l, err := w.host.Listen("tcp", metadataAddress)
+	l, err := w.host.Listen("tcp", netip.AddrPortFrom(nspawn.Metadata, 80).String())
 	if err != nil {
 		return err
 	}

@@ -10,23 +10,25 @@ import (
 // devices (RFC 2544): no host on the internet has one.
 var (
 	gateway  = netip.MustParseAddr("198.18.0.1")
-	outside  = netip.MustParseAddr("198.18.0.2")
 	resolver = netip.MustParseAddr("198.18.0.3")
-	metadata = netip.MustParseAddr("169.254.169.254")
+	// Outside is for everything that is no droplet, and Metadata is the metadata
+	// service's address, DigitalOcean's own: the sandbox listens there.
+	Outside  = netip.MustParseAddr("198.18.0.2")
+	Metadata = netip.MustParseAddr("169.254.169.254")
 
 	droplets = netip.MustParsePrefix("198.18.0.0/16")
 	reserved = netip.MustParsePrefix("198.19.0.0/16")
 )
 
 // own are the addresses that the sandbox itself has in the world.
-func own() []netip.Addr { return []netip.Addr{gateway, outside, resolver, metadata} }
+func own() []netip.Addr { return []netip.Addr{gateway, Outside, resolver, Metadata} }
 
 // linkLocal is the address that a droplet has before its network is
 // configured: 169.254.(H+1).L of 198.18.H.L. With it the metadata service
 // knows who asks.
 func linkLocal(ip netip.Addr) (netip.Addr, error) {
 	b := ip.As4()
-	if !droplets.Contains(ip) || b[2] == 255 || b[2]+1 == metadata.As4()[2] && b[3] == metadata.As4()[3] {
+	if !droplets.Contains(ip) || b[2] == 255 || b[2]+1 == Metadata.As4()[2] && b[3] == Metadata.As4()[3] {
 		return netip.Addr{}, fmt.Errorf("%s is no address for a droplet", ip)
 	}
 	return netip.AddrFrom4([4]byte{169, 254, b[2] + 1, b[3]}), nil

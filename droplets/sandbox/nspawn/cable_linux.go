@@ -48,7 +48,7 @@ func (w *world) plug(id int, ip netip.Addr, ns *os.File) error {
 	for _, a := range []netip.Addr{ip, local} {
 		src := gateway
 		if a == local {
-			src = metadata
+			src = Metadata
 		}
 		err := w.links.RouteAdd(&netlink.Route{
 			LinkIndex: end.Attrs().Index, Dst: ipNet(netip.PrefixFrom(a, 32)),

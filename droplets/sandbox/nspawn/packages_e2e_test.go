@@ -55,7 +55,7 @@ runcmd:
 func TestPackages(t *testing.T) {
 	root, certificate := authority(t)
 	s := newStageWith(t, Options{Trust: root})
-	world, err := internet.New(internet.Options{Certificate: certificate, Dial: s.Dial, Address: outside})
+	world, err := internet.New(internet.Options{Certificate: certificate, Dial: s.Dial, Address: Outside})
 	s.must(err)
 	defer world.Close()
 	file := t.TempDir() + "/file"

@@ -44,3 +44,30 @@ func TestCleanSparesWhatRuns(t *testing.T) {
 		}
 	}
 }
+
+// TestOperatorKeyStays: a sandbox that is started again in its folder takes the
+// key that is there, for the account knows no other.
+func TestOperatorKeyStays(t *testing.T) {
+	opts := sandboxOptions{dir: t.TempDir(), listen: "127.0.0.1:0", socks: "127.0.0.1:0", latency: "none"}
+	var keys [2]string
+	for i := range keys {
+		box, err := startSandbox(t.Context(), opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw, err := os.ReadFile(box.env["CATTLE_SSH_KEY"])
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys[i] = string(raw)
+		if n := len(box.cloud.Keys()); n != 1 {
+			t.Errorf("the account has %d keys", n)
+		}
+		if err := box.close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if keys[0] != keys[1] {
+		t.Error("the second start made another key")
+	}
+}
