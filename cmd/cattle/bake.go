@@ -48,12 +48,8 @@ func bake(ctx context.Context, std stdio, opts bakeOptions) error {
 			return err
 		}
 	}
-	p, err := loadProfile(std, opts.file, opts.json)
-	if err != nil {
-		return err
-	}
 	// It logs in whatever the profile says of the key: that is how it is stripped.
-	o, err := operator(std, !opts.dryRun)
+	p, o, err := begin(std, opts.file, opts.json, !opts.dryRun)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 
 	"cattle/droplets"
 	"cattle/droplets/release"
+	"cattle/profiles"
 )
 
 // operator opens what a command needs of the world: the API, the way to the
@@ -27,6 +28,17 @@ func operator(std stdio, withLogin bool) (*release.Operator, error) {
 		o.Login, err = login(std)
 	}
 	return o, err
+}
+
+// begin is where every command begins that makes a droplet: the profile, with
+// its warnings told, and the world. The caller closes the operator's Login.
+func begin(std stdio, file string, asJSON, withLogin bool) (*profiles.Profile, *release.Operator, error) {
+	p, err := loadProfile(std, file, asJSON)
+	if err != nil {
+		return nil, nil, err
+	}
+	o, err := operator(std, withLogin)
+	return p, o, err
 }
 
 // survey is where every command begins that is about what exists already: the

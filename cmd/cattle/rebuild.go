@@ -36,11 +36,7 @@ func rebuild(ctx context.Context, std stdio, olderThan string, opts releaseOptio
 			return &usageError{"--if-older-than: " + err.Error(), "cattle rebuild --if-older-than 7d"}
 		}
 	}
-	p, err := loadProfile(std, opts.file, opts.json)
-	if err != nil {
-		return err
-	}
-	o, err := operator(std, true)
+	p, o, err := begin(std, opts.file, opts.json, true)
 	if err != nil {
 		return err
 	}

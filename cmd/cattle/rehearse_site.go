@@ -23,7 +23,8 @@ import (
 // and returns the environment that commands need on top of the sandbox's.
 func (s *runningSandbox) equip(ctx context.Context, p *profiles.Profile, l logins, sops string, say func(string)) (map[string]string, error) {
 	s.world.admit(l)
-	if err := s.furnish(ctx, p); err != nil {
+	// Now, for the first release's time is to be that of a release.
+	if err := errors.Join(s.world.host.Prepare(ctx, p.Droplet.Image), s.furnish(ctx, p)); err != nil {
 		return nil, err
 	}
 	env, err := l.docker(s.dir)

@@ -56,11 +56,7 @@ func releaseVersion(ctx context.Context, std stdio, opts releaseOptions) error {
 	if err := validVersion(opts.version); err != nil {
 		return err
 	}
-	p, err := loadProfile(std, opts.file, opts.json)
-	if err != nil {
-		return err
-	}
-	o, err := operator(std, !opts.dryRun)
+	p, o, err := begin(std, opts.file, opts.json, !opts.dryRun)
 	if err != nil {
 		return err
 	}
