@@ -16,6 +16,9 @@ import (
 // does, and stops when ctx ends. Errors that the API answered are *APIError.
 // Implementations are safe for concurrent use.
 type Cloud interface {
+	// Now is the cloud's own time, as of its latest answer: what all operators
+	// agree on, whatever their clocks say. It makes no request.
+	Now() time.Time
 	Account(ctx context.Context) (Account, error)
 	// CountDroplets counts all droplets of the account, whoever made them.
 	CountDroplets(ctx context.Context) (int, error)

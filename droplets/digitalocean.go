@@ -29,7 +29,10 @@ const (
 	maxPages = 50
 )
 
-type digitalOcean struct{ api *godo.Client }
+type digitalOcean struct {
+	api   *godo.Client
+	clock *clock
+}
 
 // Open returns DigitalOcean's API. It makes no request.
 func Open(cfg Config) (Cloud, error) {
@@ -37,7 +40,8 @@ func Open(cfg Config) (Cloud, error) {
 	if cfg.HTTP != nil && cfg.HTTP.Transport != nil {
 		base = cfg.HTTP.Transport
 	}
-	client := &http.Client{Transport: &retrying{token: cfg.Token, base: base}, Timeout: requestTimeout}
+	transport := &retrying{token: cfg.Token, base: base}
+	client := &http.Client{Transport: transport, Timeout: requestTimeout}
 	opts := []godo.ClientOpt{godo.SetUserAgent(cfg.UserAgent)}
 	if cfg.URL != "" {
 		opts = append(opts, godo.SetBaseURL(cfg.URL))
@@ -46,7 +50,7 @@ func Open(cfg Config) (Cloud, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the API's address: %w", err)
 	}
-	return &digitalOcean{api}, nil
+	return &digitalOcean{api, &transport.clock}, nil
 }
 
 // wrap turns godo's error into ours. What is no answer of the API stays as it
@@ -86,6 +90,8 @@ func all[T any](ctx context.Context, list func(context.Context, *godo.ListOption
 	}
 	return nil, fmt.Errorf("the list has more than %d pages", maxPages)
 }
+
+func (c *digitalOcean) Now() time.Time { return c.clock.now() }
 
 func (c *digitalOcean) Account(ctx context.Context) (Account, error) {
 	a, _, err := c.api.Account.Get(ctx)

@@ -23,6 +23,7 @@ const (
 type retrying struct {
 	token string
 	base  http.RoundTripper
+	clock clock
 }
 
 func (t *retrying) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -31,6 +32,9 @@ func (t *retrying) RoundTrip(req *http.Request) (*http.Response, error) {
 	pause := firstPause
 	for try := 1; ; try++ {
 		resp, err := t.base.RoundTrip(req)
+		if err == nil {
+			t.clock.hear(resp)
+		}
 		wait, again := retryAfter(req, resp, err, pause)
 		unrepeatable := req.Body != nil && req.GetBody == nil
 		if !again || unrepeatable || try == maxTries || req.Context().Err() != nil {

@@ -92,14 +92,14 @@ func (r *run) snapshot(ctx context.Context) error {
 		return err
 	}
 	// It is made: from here on nothing is taken back.
-	r.undo, r.report.Snapshot = nil, reportOf(*made)
+	r.undo, r.report.Snapshot = nil, reportOf(*made, r.Cloud.Now())
 	return nil
 }
 
 // finish gives the snapshot its tags and reads it back: what it carries then
 // is what counts, whatever was answered.
 func (r *run) finish(ctx context.Context, id int) (*Snapshot, error) {
-	at := r.began.Truncate(time.Second)
+	at := r.ordered.Truncate(time.Second)
 	err := r.Cloud.TagSnapshot(ctx, droplets.BakedTag(r.site.Packages, at), id)
 	if err == nil || droplets.Uncertain(err) {
 		err = r.Cloud.TagSnapshot(ctx, droplets.AppTag(r.site.App), id)

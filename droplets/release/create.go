@@ -26,8 +26,8 @@ const (
 // for the droplet's address.
 func (r *run) create(ctx context.Context) error {
 	c := r.plan.candidate
-	r.began = time.Now()
-	r.birth = r.plan.birth(r.began)
+	r.began, r.ordered = time.Now(), r.Cloud.Now()
+	r.birth = r.plan.birth(r.ordered)
 	what, left := "destroy the candidate", "a candidate of "+c.Release
 	if r.birth.Bake {
 		what, left = "destroy the baking droplet", "a baking droplet"
@@ -65,8 +65,8 @@ func (r *run) create(ctx context.Context) error {
 	return err
 }
 
-// birth is what the plan's droplet is born with, ordered at began.
-func (p *Plan) birth(began time.Time) droplets.Birth {
+// birth is what the plan's droplet is born with, ordered at that time of the cloud.
+func (p *Plan) birth(ordered time.Time) droplets.Birth {
 	c := p.candidate
 	b := droplets.Birth{Release: c.Release, Attempt: c.Attempt, Digest: c.Digest, HostKey: c.HostKey}
 	lease := leaseFor(p.Site)
@@ -74,7 +74,7 @@ func (p *Plan) birth(began time.Time) droplets.Birth {
 		b.Release, b.Bake = "", true
 		lease = bakeLeaseFor(p.Site)
 	}
-	b.Lease = began.Add(lease).Truncate(time.Second)
+	b.Lease = ordered.Add(lease).Truncate(time.Second)
 	return b
 }
 

@@ -28,7 +28,7 @@ func (r *run) mayGoOn(ctx context.Context) error {
 }
 
 func (r *run) first(all []Member) error {
-	now := time.Now()
+	now := r.Cloud.Now()
 	// The lease has to last until the reserved IP has moved: a candidate whose
 	// lease is over is an orphan, and anybody's to destroy.
 	if r.plan.target == nil && !r.birth.Lease.After(now.Add(switchWithin)) {

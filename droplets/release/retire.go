@@ -55,7 +55,7 @@ func (r *run) expire(ctx context.Context, keep []Member) {
 	if r.site.StandbyFor == 0 {
 		return
 	}
-	end := time.Now().Add(r.site.StandbyFor)
+	end := r.Cloud.Now().Add(r.site.StandbyFor)
 	for _, m := range keep {
 		_, has := m.Expires()
 		if has && (r.world.Live == nil || m.ID != r.world.Live.ID) {

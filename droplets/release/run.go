@@ -48,8 +48,8 @@ type SnapshotReport struct {
 	Monthly  float64   `json:"monthly_usd"`
 }
 
-func reportOf(s Snapshot) *SnapshotReport {
-	return &SnapshotReport{s.ID, s.Name, s.Packages, s.At, s.Ago(time.Now()), s.SizeGB, s.PriceMonthly()}
+func reportOf(s Snapshot, now time.Time) *SnapshotReport {
+	return &SnapshotReport{s.ID, s.Name, s.Packages, s.At, s.Ago(now), s.SizeGB, s.PriceMonthly()}
 }
 
 // StandbyAfter is what a rollback would go back to.
@@ -65,7 +65,8 @@ type run struct {
 	site  Site
 	world *World
 
-	began      time.Time        // of the candidate: its boot and its lease count from here
+	began      time.Time        // of the candidate: its boot counts from here
+	ordered    time.Time        // the same by the cloud's time: its lease counts from here
 	unanswered bool             // an order got no answer: it may have been carried out
 	droplet    droplets.Droplet // what the IP is to point at
 	birth      droplets.Birth
@@ -102,7 +103,7 @@ func (o *Operator) Execute(ctx context.Context, p *Plan) (*Report, error) {
 	defer r.close()
 	start := time.Now()
 	if p.Base != nil {
-		r.report.Snapshot = reportOf(*p.Base)
+		r.report.Snapshot = reportOf(*p.Base, p.World.Now)
 	}
 	err := r.steps(ctx)
 	r.report.Verb, r.report.App, r.report.Release = p.Verb, p.Site.App, p.Release

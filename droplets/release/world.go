@@ -21,7 +21,7 @@ type Member struct {
 
 // World is what a survey found. It is a value: it does not change afterwards.
 type World struct {
-	Now time.Time
+	Now time.Time // the cloud's, see droplets.Cloud
 	// Reserved is the app's reserved IP; IP is "" when there is none yet.
 	Reserved droplets.ReservedIP
 	// Live holds the reserved IP; nil when no droplet of the app does.
@@ -86,7 +86,7 @@ func (o *Operator) survey(ctx context.Context, site Site) (*World, error) {
 	var s survey
 	g, ctx := errgroup.WithContext(ctx)
 	s.readSite(ctx, g, o.Cloud, site)
-	return s.world(g, site)
+	return s.world(g, o.Cloud, site)
 }
 
 func (o *Operator) surveyRelease(ctx context.Context, site Site) (*World, error) {
@@ -107,7 +107,7 @@ func (o *Operator) surveyRelease(ctx context.Context, site Site) (*World, error)
 		}
 		return img, err
 	})
-	return s.world(g, site)
+	return s.world(g, o.Cloud, site)
 }
 
 // survey is a World in the making.
@@ -125,11 +125,11 @@ func (s *survey) readSite(ctx context.Context, g *errgroup.Group, cloud droplets
 	})
 }
 
-func (s *survey) world(g *errgroup.Group, site Site) (_ *World, err error) {
+func (s *survey) world(g *errgroup.Group, cloud droplets.Cloud, site Site) (_ *World, err error) {
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
-	s.Now = time.Now()
+	s.Now = cloud.Now()
 	all := members(s.found)
 	if s.Reserved, err = reservedFor(site, all, s.IPs); err != nil {
 		return nil, err

@@ -77,6 +77,7 @@ func (c *Cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // and at last what it does.
 func (c *Cloud) answer(h http.Header, r *http.Request, body []byte, f Fault) reply {
 	h.Set("X-Request-Id", uuid())
+	h.Set("Date", time.Now().UTC().Format(http.TimeFormat))
 	token := strings.TrimSpace(strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "))
 	if !c.allowed(token) {
 		return unauthorized()
