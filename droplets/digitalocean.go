@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/digitalocean/godo"
@@ -23,10 +25,11 @@ type Config struct {
 const requestTimeout = 90 * time.Second
 
 // perPage is the API's largest page; maxPages stops an answer that always
-// names a next page.
+// names a next page, listWithin one whose pages come slowly.
 const (
-	perPage  = 200
-	maxPages = 50
+	perPage    = 200
+	maxPages   = 50
+	listWithin = 3 * time.Minute
 )
 
 type digitalOcean struct {
@@ -40,8 +43,8 @@ func Open(cfg Config) (Cloud, error) {
 	if cfg.HTTP != nil && cfg.HTTP.Transport != nil {
 		base = cfg.HTTP.Transport
 	}
-	transport := &retrying{token: cfg.Token, base: base}
-	client := &http.Client{Transport: transport, Timeout: requestTimeout}
+	transport := &retrying{token: cfg.Token, base: &bounded{base}}
+	client := &http.Client{Transport: transport, Timeout: requestTimeout, CheckRedirect: stay}
 	opts := []godo.ClientOpt{godo.SetUserAgent(cfg.UserAgent)}
 	if cfg.URL != "" {
 		opts = append(opts, godo.SetBaseURL(cfg.URL))
@@ -53,6 +56,9 @@ func Open(cfg Config) (Cloud, error) {
 	return &digitalOcean{api, &transport.clock}, nil
 }
 
+// stay follows no redirect: the API has none, and the token would go along.
+func stay(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+
 // wrap turns godo's error into ours. What is no answer of the API stays as it
 // is: StatusOf then says 0.
 func wrap(err error, format string, args ...any) error {
@@ -62,7 +68,7 @@ func wrap(err error, format string, args ...any) error {
 	op := fmt.Sprintf(format, args...)
 	var answer *godo.ErrorResponse
 	if errors.As(err, &answer) && answer.Response != nil {
-		return &APIError{Op: op, Status: answer.Response.StatusCode, Message: answer.Message, RequestID: answer.RequestID}
+		return &APIError{Op: op, Status: answer.Response.StatusCode, Message: Line(answer.Message), RequestID: Line(answer.RequestID)}
 	}
 	return fmt.Errorf("%s: %w", op, err)
 }
@@ -77,11 +83,13 @@ func ended(err error, format string, args ...any) error {
 
 // all follows the pages of a list.
 func all[T any](ctx context.Context, list func(context.Context, *godo.ListOptions) ([]T, *godo.Response, error)) ([]T, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, listWithin, fmt.Errorf("the list did not end within %s", listWithin))
+	defer cancel()
 	var out []T
 	for page := 1; page <= maxPages; page++ {
 		items, resp, err := list(ctx, &godo.ListOptions{Page: page, PerPage: perPage})
 		if err != nil {
-			return nil, err
+			return nil, orCause(ctx, err)
 		}
 		out = append(out, items...)
 		if len(items) == 0 || resp.Links == nil || resp.Links.IsLastPage() {
@@ -95,11 +103,11 @@ func (c *digitalOcean) Now() time.Time { return c.clock.now() }
 
 func (c *digitalOcean) Account(ctx context.Context) (Account, error) {
 	a, _, err := c.api.Account.Get(ctx)
-	if err != nil {
+	if err = given(a, err); err != nil {
 		return Account{}, wrap(err, "read the account")
 	}
 	return Account{
-		Email: a.Email, Status: a.Status, DropletLimit: a.DropletLimit,
+		Email: Line(a.Email), Status: Line(a.Status), DropletLimit: a.DropletLimit,
 		// The older name of the same limit is the one that the API's description has.
 		ReservedIPLimit: max(a.ReservedIPLimit, a.FloatingIPLimit),
 	}, nil
@@ -125,20 +133,29 @@ func (c *digitalOcean) Droplets(ctx context.Context, tag string) ([]Droplet, err
 	}
 	out := make([]Droplet, 0, len(ds))
 	for _, d := range ds {
-		// An answer is no proof: what lacks the tag is not ours, whatever list it came in.
-		if got := fromDroplet(&d); got.Has(tag) {
-			out = append(out, got)
+		// What lacks the tag is not ours, whatever list it came in; and what moved
+		// from page to page comes twice.
+		if !has(d.Tags, tag) || slices.ContainsFunc(out, func(o Droplet) bool { return o.ID == d.ID }) {
+			continue
 		}
+		got, err := fromDroplet(&d)
+		if err != nil {
+			return nil, wrap(err, "list the droplets tagged %s", tag)
+		}
+		out = append(out, got)
 	}
 	return out, nil
 }
 
 func (c *digitalOcean) Droplet(ctx context.Context, id int) (Droplet, error) {
 	d, _, err := c.api.Droplets.Get(ctx, id)
+	if err = given(d, err); err == nil && d.ID != id {
+		err = fmt.Errorf("%w: it is about droplet %d", errNonsense, d.ID)
+	}
 	if err != nil {
 		return Droplet{}, wrap(err, "read droplet %d", id)
 	}
-	return fromDroplet(d), nil
+	return fromDroplet(d)
 }
 
 func (c *digitalOcean) Create(ctx context.Context, spec Spec) (Droplet, error) {
@@ -155,10 +172,14 @@ func (c *digitalOcean) Create(ctx context.Context, spec Spec) (Droplet, error) {
 		IPv6: spec.IPv6, Monitoring: spec.Monitoring, VPCUUID: spec.VPC,
 		UserData: string(spec.UserData), Tags: spec.Tags,
 	})
+	if err = given(d, err); err == nil && !strings.EqualFold(d.Name, spec.Name) {
+		err = fmt.Errorf("%w: it is about the droplet %s", errNonsense, Line(d.Name))
+	}
 	if err != nil {
 		return Droplet{}, wrap(err, "create droplet %s", spec.Name)
 	}
-	return fromDroplet(d), nil
+	made, err := fromDroplet(d)
+	return made, wrap(err, "create droplet %s", spec.Name)
 }
 
 func (c *digitalOcean) Destroy(ctx context.Context, id int) error {
@@ -173,7 +194,7 @@ func (c *digitalOcean) Actions(ctx context.Context, id int) ([]Action, error) {
 	}
 	out := make([]Action, len(as))
 	for i, a := range as {
-		out[i] = Action{Type: a.Type, Status: a.Status}
+		out[i] = Action{Type: Line(a.Type), Status: Line(a.Status)}
 		if a.StartedAt != nil {
 			out[i].Started = a.StartedAt.Time
 		}
@@ -191,33 +212,48 @@ func (c *digitalOcean) ReservedIPs(ctx context.Context) ([]ReservedIP, error) {
 	}
 	out := make([]ReservedIP, len(ips))
 	for i := range ips {
-		out[i] = fromReservedIP(&ips[i])
+		if out[i], err = fromReservedIP(&ips[i]); err != nil {
+			return nil, wrap(err, "list the reserved IPs")
+		}
 	}
 	return out, nil
 }
 
 func (c *digitalOcean) ReservedIP(ctx context.Context, ip string) (ReservedIP, error) {
+	if !isIPv4(ip) {
+		return ReservedIP{}, fmt.Errorf("read reserved IP %q: %w", ip, errNoAddress)
+	}
 	r, _, err := c.api.ReservedIPs.Get(ctx, ip)
+	if err = given(r, err); err == nil && r.IP != ip {
+		err = fmt.Errorf("%w: it is about %s", errNonsense, Line(r.IP))
+	}
 	if err != nil {
 		return ReservedIP{}, wrap(err, "read reserved IP %s", ip)
 	}
-	return fromReservedIP(r), nil
+	return fromReservedIP(r)
 }
 
 func (c *digitalOcean) ReserveIP(ctx context.Context, dropletID int) (ReservedIP, error) {
 	r, _, err := c.api.ReservedIPs.Create(ctx, &godo.ReservedIPCreateRequest{DropletID: dropletID})
-	if err != nil {
+	if err = given(r, err); err != nil {
 		return ReservedIP{}, wrap(err, "make a reserved IP for droplet %d", dropletID)
 	}
-	return fromReservedIP(r), nil
+	made, err := fromReservedIP(r)
+	return made, wrap(err, "make a reserved IP for droplet %d", dropletID)
 }
 
 func (c *digitalOcean) Assign(ctx context.Context, ip string, dropletID int) error {
+	if !isIPv4(ip) {
+		return fmt.Errorf("assign %q: %w", ip, errNoAddress)
+	}
 	_, _, err := c.api.ReservedIPActions.Assign(ctx, ip, dropletID)
 	return wrap(err, "assign %s to droplet %d", ip, dropletID)
 }
 
 func (c *digitalOcean) ReleaseIP(ctx context.Context, ip string) error {
+	if !isIPv4(ip) {
+		return fmt.Errorf("give back %q: %w", ip, errNoAddress)
+	}
 	_, err := c.api.ReservedIPs.Delete(ctx, ip)
 	return ended(err, "give back reserved IP %s", ip)
 }
@@ -227,6 +263,9 @@ func (c *digitalOcean) TagDroplets(ctx context.Context, tag string, ids ...int) 
 }
 
 func (c *digitalOcean) tag(ctx context.Context, tag string, kind godo.ResourceType, ids []int) error {
+	if !tagRE.MatchString(tag) {
+		return fmt.Errorf("tag %ss %v with %q: %w", kind, ids, tag, errNoTag)
+	}
 	req := &godo.TagResourcesRequest{}
 	for _, id := range ids {
 		req.Resources = append(req.Resources, godo.Resource{ID: fmt.Sprint(id), Type: kind})
@@ -244,6 +283,9 @@ func (c *digitalOcean) tag(ctx context.Context, tag string, kind godo.ResourceTy
 }
 
 func (c *digitalOcean) DeleteTag(ctx context.Context, tag string) error {
+	if !tagRE.MatchString(tag) {
+		return fmt.Errorf("delete the tag %q: %w", tag, errNoTag)
+	}
 	_, err := c.api.Tags.Delete(ctx, tag)
 	return ended(err, "delete the tag %s", tag)
 }
@@ -255,7 +297,7 @@ func (c *digitalOcean) SSHKeys(ctx context.Context) ([]SSHKey, error) {
 	}
 	out := make([]SSHKey, len(ks))
 	for i, k := range ks {
-		out[i] = SSHKey{ID: k.ID, Name: k.Name, Fingerprint: k.Fingerprint}
+		out[i] = SSHKey{ID: k.ID, Name: Line(k.Name), Fingerprint: Line(k.Fingerprint)}
 	}
 	return out, nil
 }
@@ -267,7 +309,7 @@ func (c *digitalOcean) Sizes(ctx context.Context) ([]Size, error) {
 	}
 	out := make([]Size, len(ss))
 	for i, s := range ss {
-		out[i] = Size{Slug: s.Slug, Available: s.Available, Regions: s.Regions,
+		out[i] = Size{Slug: Line(s.Slug), Available: s.Available, Regions: lines(s.Regions),
 			PriceMonthly: s.PriceMonthly, PriceHourly: s.PriceHourly, MemoryMiB: s.Memory, DiskGiB: s.Disk}
 	}
 	return out, nil
@@ -275,45 +317,8 @@ func (c *digitalOcean) Sizes(ctx context.Context) ([]Size, error) {
 
 func (c *digitalOcean) Image(ctx context.Context, slug string) (Image, error) {
 	i, _, err := c.api.Images.GetBySlug(ctx, slug)
-	if err != nil {
+	if err = given(i, err); err != nil {
 		return Image{}, wrap(err, "look up the image %s", slug)
 	}
-	return Image{Slug: i.Slug, Status: i.Status, Regions: i.Regions}, nil
-}
-
-func fromDroplet(d *godo.Droplet) Droplet {
-	out := Droplet{ID: d.ID, Name: d.Name, Status: d.Status, Locked: d.Locked, Size: d.SizeSlug, Tags: d.Tags, Snapshots: d.SnapshotIDs}
-	out.Created, _ = time.Parse(time.RFC3339, d.Created)
-	if d.Region != nil {
-		out.Region = d.Region.Slug
-	}
-	if d.Image != nil {
-		out.Image = d.Image.Slug
-	}
-	if d.Size != nil {
-		out.PriceMonthly = d.Size.PriceMonthly
-	}
-	if d.Networks == nil {
-		return out
-	}
-	for _, v4 := range d.Networks.V4 {
-		switch v4.Type {
-		case "public":
-			out.Public = append(out.Public, v4.IPAddress)
-		case "private":
-			out.Private = v4.IPAddress
-		}
-	}
-	return out
-}
-
-func fromReservedIP(r *godo.ReservedIP) ReservedIP {
-	out := ReservedIP{IP: r.IP, Locked: r.Locked}
-	if r.Region != nil {
-		out.Region = r.Region.Slug
-	}
-	if r.Droplet != nil {
-		out.DropletID, out.Droplet = r.Droplet.ID, fromDroplet(r.Droplet)
-	}
-	return out
+	return Image{Slug: Line(i.Slug), Status: Line(i.Status), Regions: lines(i.Regions)}, nil
 }

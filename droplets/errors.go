@@ -36,10 +36,11 @@ func StatusOf(err error) int {
 func NotFound(err error) bool { return StatusOf(err) == http.StatusNotFound }
 
 // Uncertain tells that the request may have been carried out all the same: no
-// answer came, or a server broke after it began. Who sees one looks again.
+// answer of the API came, or a server broke after it began. Who sees one looks
+// again.
 func Uncertain(err error) bool {
 	s := StatusOf(err)
-	return err != nil && (s == 0 || s >= 500)
+	return err != nil && (s < 400 || s >= 500)
 }
 
 // Busy tells that the API refused for now: 422 stands for a pending event on

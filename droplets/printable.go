@@ -16,6 +16,25 @@ func Printable(s string) string {
 	}, s)
 }
 
+// maxLine is the longest text that Line leaves whole, in characters: some lines
+// of a terminal. A name has 255 at most.
+const maxLine = 1000
+
+// Line is Printable for what belongs on one line, a name or a message: a line
+// break in it is no line break, so that nothing passes for a line of ours, and
+// what follows after 1000 characters is cut off.
+func Line(s string) string {
+	s = strings.NewReplacer("\r", " ", "\n", " ", "\t", " ").Replace(s)
+	n := 0
+	for i := range s {
+		if n++; n > maxLine {
+			s = s[:i] + "…"
+			break
+		}
+	}
+	return Printable(s)
+}
+
 // tail is a Writer that keeps the last max bytes.
 type tail struct {
 	max int

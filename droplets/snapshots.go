@@ -2,6 +2,8 @@ package droplets
 
 import (
 	"context"
+	"fmt"
+	"slices"
 
 	"github.com/digitalocean/godo"
 )
@@ -30,8 +32,8 @@ func (c *digitalOcean) Snapshots(ctx context.Context, tag string) ([]Snapshot, e
 	}
 	var out []Snapshot
 	for _, i := range images {
-		// As with droplets, the answer is no proof.
-		if got := fromImage(&i); !i.Public && i.Type == "snapshot" && got.Has(tag) {
+		twice := slices.ContainsFunc(out, func(s Snapshot) bool { return s.ID == i.ID })
+		if got := fromImage(&i); !i.Public && i.Type == "snapshot" && got.Has(tag) && !twice {
 			out = append(out, got)
 		}
 	}
@@ -40,6 +42,9 @@ func (c *digitalOcean) Snapshots(ctx context.Context, tag string) ([]Snapshot, e
 
 func (c *digitalOcean) Snapshot(ctx context.Context, id int) (Snapshot, error) {
 	i, _, err := c.api.Images.GetByID(ctx, id)
+	if err = given(i, err); err == nil && i.ID != id {
+		err = fmt.Errorf("%w: it is about snapshot %d", errNonsense, i.ID)
+	}
 	if err != nil {
 		return Snapshot{}, wrap(err, "read snapshot %d", id)
 	}
@@ -53,9 +58,4 @@ func (c *digitalOcean) TagSnapshot(ctx context.Context, tag string, id int) erro
 func (c *digitalOcean) DeleteSnapshot(ctx context.Context, id int) error {
 	_, err := c.api.Images.Delete(ctx, id)
 	return ended(err, "delete snapshot %d", id)
-}
-
-func fromImage(i *godo.Image) Snapshot {
-	return Snapshot{ID: i.ID, Name: i.Name, Status: i.Status, Regions: i.Regions, Tags: i.Tags,
-		MinDisk: i.MinDiskSize, SizeGB: i.SizeGigaBytes}
 }

@@ -3,6 +3,7 @@ package droplets
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -34,14 +35,24 @@ const (
 // AppTag is the tag that every droplet of the app carries and that nothing else carries.
 func AppTag(app string) string { return appPrefix + app }
 
-// App is the app that the droplet belongs to, "" when it is none of cattle's.
+// App is the app that the droplet belongs to, "" when it is none of cattle's,
+// or has the tags of two: somebody edited them, and it is nobody's to end.
 func (d Droplet) App() string {
-	for _, t := range d.Tags {
-		if app, ok := strings.CutPrefix(t, appPrefix); ok {
-			return app
-		}
+	if apps := d.apps(); len(apps) == 1 {
+		return apps[0]
 	}
 	return ""
+}
+
+func (d Droplet) apps() []string {
+	var out []string
+	for _, t := range d.Tags {
+		// Tags ignore case; an app's name has lower case alone.
+		if app, ok := strings.CutPrefix(strings.ToLower(t), appPrefix); ok && !slices.Contains(out, app) {
+			out = append(out, app)
+		}
+	}
+	return out
 }
 
 // ExpiresTag says when the standby of that id may be destroyed. The id makes
@@ -107,8 +118,8 @@ func (s Snapshot) Baked() (packages string, at time.Time, found bool) {
 	return packages, at, n == 1
 }
 
-// Birth finds the droplet's birth among its tags. A droplet with none, or with
-// two that disagree, has none: somebody edited its tags.
+// Birth finds the droplet's birth among its tags. A droplet with none, with two
+// that disagree, or of two apps, has none: somebody edited its tags.
 func (d Droplet) Birth() (Birth, bool) {
 	var found Birth
 	n := 0
@@ -117,19 +128,23 @@ func (d Droplet) Birth() (Birth, bool) {
 			found, n = b, n+1
 		}
 	}
-	return found, n == 1
+	return found, n == 1 && len(d.apps()) < 2
 }
 
-// OwnTags are the tags that were made for this droplet alone, to be deleted with it.
+// OwnTags are the tags that were made for this droplet alone, to be deleted with
+// it: its births, and ends that name it. A tag is deleted from all that carry it.
 func (d Droplet) OwnTags() []string {
 	var out []string
 	for _, t := range d.Tags {
-		if strings.HasPrefix(t, releasePrefix) || strings.HasPrefix(t, expiresPrefix) || strings.HasPrefix(t, bakePrefix) {
+		_, birth := ParseBirth(t)
+		if birth || expiresRE.MatchString(t) && strings.HasSuffix(t, ":"+strconv.Itoa(d.ID)) {
 			out = append(out, t)
 		}
 	}
 	return out
 }
+
+var expiresRE = regexp.MustCompile(`^cattle:expires:[0-9]{1,12}:[0-9]+$`)
 
 // Expires is when the standby may be destroyed; false when nothing says so. Of
 // several ends the last one counts: it was live again in between.

@@ -1,7 +1,9 @@
 package droplets
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"strconv"
@@ -70,6 +72,42 @@ func retryAfter(req *http.Request, resp *http.Response, err error, pause time.Du
 		return pause, repeatable
 	}
 	return 0, false
+}
+
+// Bounds of one answer, after its compression was undone. A page of 200
+// droplets has about 1 MiB and 3000 objects; an empty object takes 2 bytes on
+// the way and some hundred in memory, so both are counted.
+const (
+	maxAnswer  = 8 << 20 // bytes
+	maxObjects = 100_000
+)
+
+var errTooLarge = errors.New("the API's answer is too large")
+
+// bounded ends answers that have no end.
+type bounded struct{ base http.RoundTripper }
+
+func (t *bounded) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := t.base.RoundTrip(req)
+	if err == nil {
+		resp.Body = &boundedBody{resp.Body, maxAnswer, maxObjects}
+	}
+	return resp, err
+}
+
+type boundedBody struct {
+	io.ReadCloser
+	bytes, objects int // left
+}
+
+func (b *boundedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	b.bytes -= n
+	b.objects -= bytes.Count(p[:n], []byte{'{'})
+	if b.bytes < 0 || b.objects < 0 {
+		return 0, errTooLarge
+	}
+	return n, err
 }
 
 func drain(resp *http.Response) {

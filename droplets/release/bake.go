@@ -177,7 +177,7 @@ func (r *run) taken(ctx context.Context) (id int, err error) {
 			return false, nil
 		case len(d.Snapshots) > 0:
 			id = d.Snapshots[len(d.Snapshots)-1]
-			return true, nil
+			return r.named(ctx, id)
 		}
 		// Nothing is under way, and nothing is there: lists lag, by seconds.
 		missing++
@@ -187,6 +187,19 @@ func (r *run) taken(ctx context.Context) (id int, err error) {
 		return false, nil
 	})
 	return id, err
+}
+
+// named makes sure that the snapshot is the one that was ordered, before it is
+// given tags by which anybody may delete it.
+func (r *run) named(ctx context.Context, id int) (bool, error) {
+	s, err := r.Cloud.Snapshot(ctx, id)
+	switch {
+	case droplets.NotFound(err): // lists lag
+		return false, err
+	case err == nil && s.Name != r.plan.snapshotName():
+		err = fmt.Errorf("droplet %d has the snapshot %d %s, which nobody ordered", r.droplet.ID, id, s.Name)
+	}
+	return err == nil || !droplets.Uncertain(err), err
 }
 
 // retireBake destroys the droplet and deletes the snapshots that the plan
@@ -212,16 +225,18 @@ func (r *run) retireBake(ctx context.Context) error {
 // dropHalfMade deletes the snapshots of a baking droplet that have not got both
 // of their tags: nobody would find them once the droplet is gone.
 func (o *Operator) dropHalfMade(ctx context.Context, site Site, d droplets.Droplet) error {
-	if b, born := d.Birth(); !born || !b.Bake {
+	b, born := d.Birth()
+	if !born || !b.Bake {
 		return nil
 	}
+	name := droplets.Name(site.App, bakeName, b.Attempt)
 	for _, id := range slices.Clone(d.Snapshots) {
 		s, err := o.Cloud.Snapshot(ctx, id)
 		if err != nil && !droplets.NotFound(err) {
 			return err
 		}
 		packages, at, tagged := s.Baked()
-		if err != nil || tagged && s.Has(droplets.AppTag(site.App)) {
+		if err != nil || s.Name != name || tagged && s.Has(droplets.AppTag(site.App)) {
 			continue
 		}
 		if err := o.Cloud.DeleteSnapshot(ctx, id); err != nil {

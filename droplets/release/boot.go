@@ -145,10 +145,13 @@ func (r *run) reach(ctx context.Context) error {
 		return err
 	}
 	r.droplet, r.birth = now, t.Birth
-	switch now.Status {
-	case "":
+	owned := r.site.owns(now)
+	switch {
+	case now.Status == "":
 		return fmt.Errorf("the standby %s is gone: somebody destroyed it", t.Name)
-	case "active":
+	case owned != nil:
+		return fmt.Errorf("the standby %s: %w", t.Name, owned)
+	case now.Status == "active":
 		return r.login(ctx, reachWithin)
 	default:
 		return fmt.Errorf("the standby %s is %s: power it on with doctl compute droplet-action power-on %d", t.Name, now.Status, t.ID)

@@ -14,6 +14,7 @@ type Doomed struct {
 	// IP keeps existing, and bills, unless WithIP was asked for.
 	IP     string
 	WithIP bool
+	holder droplets.Droplet // what the IP pointed at
 	// Snapshots end with the site; SnapshotsErr is why they are not known.
 	Snapshots    []Snapshot
 	SnapshotsErr error
@@ -21,7 +22,7 @@ type Doomed struct {
 
 // PlanDestroy lists what destroy will end.
 func PlanDestroy(w *World, withIP bool) *Doomed {
-	d := &Doomed{IP: w.Reserved.IP, WithIP: withIP, Snapshots: w.Snapshots, SnapshotsErr: w.SnapshotsErr}
+	d := &Doomed{IP: w.Reserved.IP, WithIP: withIP, holder: w.Reserved.Droplet, Snapshots: w.Snapshots, SnapshotsErr: w.SnapshotsErr}
 	if w.Live != nil {
 		d.Droplets = append(d.Droplets, *w.Live)
 	}
@@ -34,7 +35,7 @@ func PlanDestroy(w *World, withIP bool) *Doomed {
 // they are how another destroy finds what this one did not come to.
 func (o *Operator) Destroy(ctx context.Context, site Site, d *Doomed) error {
 	if d.WithIP && d.IP != "" {
-		if err := o.giveBack(ctx, d.IP); err != nil {
+		if err := o.giveBack(ctx, site, d); err != nil {
 			return err
 		}
 	}
@@ -55,8 +56,20 @@ func (o *Operator) Destroy(ctx context.Context, site Site, d *Doomed) error {
 	return o.Cloud.DeleteTag(ctx, droplets.AppTag(site.App))
 }
 
-// giveBack ends a reserved IP, once nothing is under way with it.
-func (o *Operator) giveBack(ctx context.Context, ip string) error {
+// giveBack ends a reserved IP, once nothing is under way with it, unless it
+// serves somebody else: the profile may name any address of the account.
+func (o *Operator) giveBack(ctx context.Context, site Site, d *Doomed) error {
+	ip, holder := d.IP, d.holder
+	now, err := o.Cloud.ReservedIP(ctx, ip)
+	switch {
+	case err == nil:
+		holder = now.Droplet
+	case !droplets.NotFound(err):
+		return err
+	}
+	if holder.ID != 0 && site.owns(holder) != nil {
+		return fmt.Errorf("%s points at droplet %d %s, which is not %s's: nothing was destroyed; leave out --with-ip", ip, holder.ID, holder.Name, site.App)
+	}
 	what := fmt.Sprintf("what is under way with %s to end", ip)
 	return droplets.Wait(ctx, what, switchWithin, droplets.Every(pendingPause), func(ctx context.Context) (bool, error) {
 		err := o.Cloud.ReleaseIP(ctx, ip)

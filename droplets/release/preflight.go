@@ -144,7 +144,7 @@ func (w *World) mayLogIn(site Site) bool {
 // key is the id of the account's key of that name or fingerprint, or 0.
 func (w *World) key(want string) int {
 	for _, k := range w.Keys {
-		if k.Name == want || k.Fingerprint == want {
+		if k.Name == droplets.Line(want) || k.Fingerprint == want {
 			return k.ID
 		}
 	}

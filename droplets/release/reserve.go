@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"cattle/droplets"
 )
@@ -11,13 +12,16 @@ import (
 // reserve is the switch of a first release: a new reserved IP that points at
 // the droplet from its beginning.
 func (r *run) reserve(ctx context.Context) error {
-	if err := r.unreserved(ctx); err != nil {
+	before, err := r.unreserved(ctx)
+	if err != nil {
 		return err
 	}
 	r.pushUndo(undoStep{what: "give the new reserved IP back", run: r.unreserve, decides: true,
 		leftover: Leftover{What: "a new reserved IP may be left, and bills while it points at nothing", Command: "doctl compute reserved-ip list"}})
 	made, err := r.sendReserve(ctx)
-	if droplets.Uncertain(err) {
+	// An answer that names an address of before is about somebody's: none of ours to undo.
+	known := slices.ContainsFunc(before, func(ip droplets.ReservedIP) bool { return ip.IP == made.IP })
+	if droplets.Uncertain(err) || known {
 		// Not idempotent: look before anything is sent again.
 		made, err = r.findReserved(ctx)
 	}
@@ -29,16 +33,17 @@ func (r *run) reserve(ctx context.Context) error {
 }
 
 // unreserved is the second look of a first release: no other candidate came
-// first, and no release has made a reserved IP since the plan.
-func (r *run) unreserved(ctx context.Context) error {
+// first, and no release has made a reserved IP since the plan. It returns the
+// account's reserved IPs.
+func (r *run) unreserved(ctx context.Context) ([]droplets.ReservedIP, error) {
 	w, err := r.Survey(ctx, r.site)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if w.Reserved.IP != "" {
-		return &moved{ip: w.Reserved.IP, isAt: w.Reserved.DropletID}
+		return nil, &moved{ip: w.Reserved.IP, isAt: w.Reserved.DropletID}
 	}
-	return r.first(w.Candidates)
+	return w.IPs, r.first(w.Candidates)
 }
 
 // sendReserve orders the reserved IP, and again while the API refuses for now:

@@ -150,12 +150,24 @@ func (o *Operator) still(ctx context.Context, site Site) (ips []droplets.Reserve
 	return ips, err
 }
 
+// owns fails for a droplet that does not carry the app's tag, or carries another
+// app's too.
+func (s Site) owns(d droplets.Droplet) error {
+	switch {
+	case !d.Has(droplets.AppTag(s.App)):
+		return fmt.Errorf("it does not carry the tag of %s any more: left alone", s.App)
+	case d.App() != s.App:
+		return fmt.Errorf("it carries another app's tag beside that of %s: left alone", s.App)
+	}
+	return nil
+}
+
 // end destroys the droplet, and then the tags that are its alone. A droplet
 // that was not found is destroyed all the same: the API may not know a new one
 // yet, and without its tags nobody would ever find it again.
 func (o *Operator) end(ctx context.Context, site Site, d droplets.Droplet, ips []droplets.ReservedIP, exempt int) error {
-	if !d.Has(droplets.AppTag(site.App)) {
-		return fmt.Errorf("it does not carry the tag of %s any more: left alone", site.App)
+	if err := site.owns(d); err != nil {
+		return err
 	}
 	for _, ip := range ips {
 		if ip.DropletID == d.ID && d.ID != exempt {
