@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"regexp"
 	"strings"
 	"time"
 
@@ -28,6 +30,7 @@ const (
 	maxStatus       = 1 << 20
 	maxCertificates = 16 << 20
 	maxJournalLine  = 64 << 10
+	maxJournal      = 8 << 20 // some thirty steps, twice a line each
 	maxStderr       = 4 << 10
 )
 
@@ -78,16 +81,21 @@ type JournalEntry struct {
 func (m *Machine) Journal(ctx context.Context, each func(JournalEntry)) error {
 	over := false
 	err := m.stream(ctx, "journal", nil, func(out io.Reader) error {
-		lines := bufio.NewScanner(out)
+		bounded := &io.LimitedReader{R: out, N: maxJournal}
+		lines := bufio.NewScanner(bounded)
 		lines.Buffer(nil, maxJournalLine)
 		for lines.Scan() {
-			var e JournalEntry
-			if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
+			e, err := parseEntry(lines.Bytes())
+			if err != nil && bounded.N > 0 {
 				return fmt.Errorf("the droplet's journal has a line that is no entry: %w", err)
 			}
-			e.Step = Printable(e.Step)
-			each(e)
-			over = over || e.Step == BootStep
+			if err == nil {
+				each(e)
+				over = over || e.Step == BootStep
+			}
+		}
+		if bounded.N <= 0 {
+			return fmt.Errorf("the droplet's journal is longer than %d bytes", maxJournal)
 		}
 		return lines.Err()
 	})
@@ -95,6 +103,20 @@ func (m *Machine) Journal(ctx context.Context, each func(JournalEntry)) error {
 		return io.ErrUnexpectedEOF
 	}
 	return err
+}
+
+// parseEntry reads a line of the journal. Its text is safe to show.
+func parseEntry(line []byte) (e JournalEntry, err error) {
+	if err := json.Unmarshal(line, &e); err != nil {
+		return e, err
+	}
+	switch e.State {
+	case StepRunning, StepOK, StepFailed, StepSkipped:
+	default:
+		return e, fmt.Errorf("the state %q", Line(string(e.State)))
+	}
+	e.Step, e.Tail = Line(e.Step), []byte(Printable(string(e.Tail)))
+	return e, nil
 }
 
 // DeliverKey hands the droplet the age key of its secrets. Doing it twice is fine.
@@ -129,13 +151,34 @@ type Certificate struct {
 	NotAfter time.Time `json:"not_after"`
 }
 
-// Status asks the droplet how it is.
+// Status asks the droplet how it is. The text in it is safe to show, and a
+// digest is one.
 func (m *Machine) Status(ctx context.Context) (MachineStatus, error) {
 	var s MachineStatus
 	err := m.stream(ctx, "status", nil, func(out io.Reader) error {
 		return json.NewDecoder(io.LimitReader(out, maxStatus)).Decode(&s)
 	})
+	s.clean()
 	return s, err
+}
+
+var digestRE = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
+
+// clean makes what a droplet said safe to show, and drops what cannot be: a
+// rebuild writes the digests into its compose file.
+func (s *MachineStatus) clean() {
+	for _, text := range []*string{&s.App, &s.Release, &s.Attempt, (*string)(&s.Boot), &s.FailedStep} {
+		*text = Line(*text)
+	}
+	for i := range s.Services {
+		v := &s.Services[i]
+		v.Name, v.State, v.Health = Line(v.Name), Line(v.State), Line(v.Health)
+	}
+	if s.Certificate != nil {
+		s.Certificate.Names = lines(s.Certificate.Names)
+	}
+	s.FailedUnits = lines(s.FailedUnits)
+	maps.DeleteFunc(s.Images, func(_, digest string) bool { return !digestRE.MatchString(digest) })
 }
 
 // Certificates fetches /etc/letsencrypt as a tar: links matter in it.
@@ -191,8 +234,11 @@ func (m *Machine) stream(ctx context.Context, verb string, in io.Reader, read fu
 	}
 	if readErr == nil {
 		// A read that stopped early must not leave the droplet blocked on its output.
-		_, readErr = io.Copy(io.Discard, out)
-	} else {
+		if n, _ := io.CopyN(io.Discard, out, maxStatus); n == maxStatus {
+			readErr = errors.New("it goes on and on")
+		}
+	}
+	if readErr != nil {
 		session.Close()
 	}
 	err = session.Wait()

@@ -60,7 +60,8 @@ func (m *Machine) Session(ctx context.Context, command string, std Streams, t *T
 	}
 	var exit *ssh.ExitError
 	if errors.As(err, &exit) {
-		return exit.ExitStatus(), nil
+		// An exit status of ours has 8 bits: 256 would be 0.
+		return min(exit.ExitStatus(), 255), nil
 	}
 	return 0, orCause(ctx, err)
 }

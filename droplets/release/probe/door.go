@@ -17,6 +17,10 @@ import (
 // maxBody is how much of an answer is looked at, in bytes.
 const maxBody = 1 << 20
 
+// maxHeader is the largest header of an answer, in bytes: ten times what
+// browsers and proxies take.
+const maxHeader = 80 << 10
+
 // Health is one health check and how it is repeated.
 type Health struct {
 	Path      string
@@ -62,8 +66,9 @@ func (d Door) Client() *http.Client {
 			}
 			return d.Dial(ctx, network, net.JoinHostPort(d.Address, port))
 		},
-		TLSClientConfig:   tlsConfig,
-		DisableKeepAlives: true,
+		TLSClientConfig:        tlsConfig,
+		DisableKeepAlives:      true,
+		MaxResponseHeaderBytes: maxHeader,
 	}
 	return &http.Client{Transport: rt, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
@@ -109,7 +114,10 @@ func (d Door) Identity(ctx context.Context, client *http.Client) (string, error)
 	if status != http.StatusOK {
 		return "", fmt.Errorf("%s answered %d", d.url(IdentityPath), status)
 	}
-	return strings.TrimSpace(body), nil
+	if body = strings.TrimSpace(body); len(body) > aWord {
+		return "", fmt.Errorf("%s answered %d bytes: that is no attempt's id", d.url(IdentityPath), len(body))
+	}
+	return body, nil
 }
 
 // Healthy makes one health check.
