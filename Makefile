@@ -5,6 +5,8 @@ GO    ?= go
 CC    ?= cc
 RACE  := $(if $(shell command -v $(CC)),-race)
 FUZZ  ?= 1m
+# What tests counted of the sandbox's answers; see docs/sandbox.md.
+TALLY := $(CURDIR)/bin/openapi.tally
 # The example's app is a module of its own, which ./... leaves out.
 BLOG  := examples/blog/app
 
@@ -19,8 +21,11 @@ demo: build
 
 test:
 	$(if $(RACE),,@echo 'make: no C compiler: the race detector is off')
+	@mkdir -p bin && rm -f $(TALLY)
 	# Most of the command's tests wait for a sandbox, not for a core.
-	$(GO) test $(RACE) -parallel 4 ./...
+	CATTLE_OPENAPI_TALLY=$(TALLY) $(GO) test $(RACE) -parallel 4 ./...
+	$(if $(CATTLE_OPENAPI),CATTLE_OPENAPI_TALLY=$(TALLY) $(GO) test -count=1 -v -run '^TestTally$$' ./droplets/sandbox/described/,\
+		@echo 'make: CATTLE_OPENAPI is not set: no answer of the sandbox was held against the description of the API')
 	$(GO) -C $(BLOG) test $(RACE) ./...
 
 # The rehearsal as a test, on machines that boot: Linux, as root, with

@@ -106,6 +106,10 @@ type runningSandbox struct {
 	errs  chan error
 }
 
+// observe is Options.Observe of every sandbox of this process. Tests set it,
+// before all else.
+var observe func(r *http.Request, body []byte, status int, h http.Header, answer []byte)
+
 func startSandbox(ctx context.Context, opts sandboxOptions) (*runningSandbox, error) {
 	latency, ok := latencies()[opts.latency]
 	if !ok {
@@ -115,7 +119,7 @@ func startSandbox(ctx context.Context, opts sandboxOptions) (*runningSandbox, er
 	if err != nil {
 		return nil, err
 	}
-	options := sandbox.Options{Dir: dir, Token: sandboxToken, Latency: latency, Open: secrets.Open}
+	options := sandbox.Options{Dir: dir, Token: sandboxToken, Latency: latency, Open: secrets.Open, Observe: observe}
 	s := &runningSandbox{dir: dir, errs: make(chan error, 2)}
 	switch opts.machines {
 	case "", machinesStub:

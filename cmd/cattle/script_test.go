@@ -15,11 +15,22 @@ import (
 
 	"cattle/droplets"
 	"cattle/droplets/sandbox"
+	"cattle/droplets/sandbox/described"
 	"cattle/secrets"
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"cattle": main})
+	testscript.Main(observed{m}, map[string]func(){"cattle": main})
+}
+
+// observed runs the tests with every answer of their sandboxes held against
+// the API's description. A script's commands are processes of this binary that
+// never come here.
+type observed struct{ m *testing.M }
+
+func (o observed) Run() int {
+	observe = described.Observer()
+	return described.Main(o.m)
 }
 
 // boxKey is where a script's environment keeps its sandbox.

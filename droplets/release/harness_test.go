@@ -21,6 +21,7 @@ import (
 	"cattle/droplets/release"
 	"cattle/droplets/release/probe"
 	"cattle/droplets/sandbox"
+	"cattle/droplets/sandbox/described"
 )
 
 // realistic are the latencies that the issue of an API-call budget was
@@ -61,7 +62,7 @@ func operatorKey(t testing.TB) (file, public string) {
 }
 
 func withBench(t testing.TB, keyFile, public string, latency sandbox.Latency, f func(*bench)) {
-	cloud, err := sandbox.New(sandbox.Options{Latency: latency, Open: openNothing})
+	cloud, err := sandbox.New(sandbox.Options{Latency: latency, Open: openNothing, Observe: described.Observer()})
 	if err != nil {
 		t.Fatal(err)
 	}

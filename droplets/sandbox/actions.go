@@ -181,9 +181,6 @@ func (c *Cloud) viewAction(a *action) obj {
 	if a.Status != inProgress {
 		v["completed_at"] = stamp(a.Ends)
 	}
-	if a.ResourceType == "reserved_ip" {
-		v["project_id"] = defaultProject
-	}
 	return v
 }
 

@@ -70,7 +70,13 @@ func (c *Cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if fault.Reset {
 		panic(http.ErrAbortHandler)
 	}
-	write(w, answer)
+	raw := encode(w.Header(), answer)
+	// What a fault makes up is no answer of the API.
+	if c.opt.Observe != nil && fault.Status == 0 {
+		c.opt.Observe(r, body, answer.status, w.Header(), raw)
+	}
+	w.WriteHeader(answer.status)
+	w.Write(raw)
 }
 
 // answer is the way of a call: who asks, how often, what fault waits for it,
@@ -143,21 +149,29 @@ func (c *Cloud) handle(f func(*call) reply) http.HandlerFunc {
 }
 
 func write(w http.ResponseWriter, a reply) {
-	if a.body == nil {
-		w.WriteHeader(a.status)
-		return
-	}
-	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	raw := encode(w.Header(), a)
 	w.WriteHeader(a.status)
-	if raw, ok := a.body.(rawBody); ok {
-		io.WriteString(w, string(raw))
-		return
+	w.Write(raw)
+}
+
+// encode is the body of an answer, and sets the headers that it has.
+func encode(h http.Header, a reply) []byte {
+	if a.body == nil {
+		return nil
 	}
-	json.NewEncoder(w).Encode(a.body)
+	h.Set("Content-Type", "application/json; charset=utf-8")
+	if raw, ok := a.body.(rawBody); ok {
+		return raw
+	}
+	raw, err := json.Marshal(a.body)
+	if err != nil {
+		panic(err) // what handlers answer always marshals
+	}
+	return append(raw, '\n')
 }
 
 // rawBody is written as it is.
-type rawBody string
+type rawBody []byte
 
 // sleep waits without holding anything.
 func sleep(ctx context.Context, d time.Duration) error {

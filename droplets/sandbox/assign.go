@@ -24,7 +24,11 @@ func (c *Cloud) getReservedActions(q *call) reply {
 
 func (c *Cloud) getReservedAction(q *call) reply {
 	id, ip := number(q.PathValue("action"), 0), q.PathValue("ip")
-	return c.oneAction(func(a *action) bool { return a.ID == id && a.IP == ip })
+	a := c.oneAction(func(a *action) bool { return a.ID == id && a.IP == ip })
+	if a.status == http.StatusOK {
+		a.body.(obj)["action"].(obj)["project_id"] = defaultProject
+	}
+	return a
 }
 
 // postReservedAction moves an address, straight from one droplet to another,
@@ -79,9 +83,11 @@ func (c *Cloud) startAssign(q *call, ip *reservedIP, d *droplet) *action {
 	return c.start(q, action{Type: "assign_ip", Resource: ip.Number, ResourceType: "reserved_ip", Region: ip.Region, IP: ip.IP, Droplet: d.ID}, c.opt.Latency.Assign)
 }
 
-// accept shows an action as it starts, even if it ends at once.
+// accept shows an action as it starts, even if it ends at once. Only this
+// answer, and that to a look at the action under its address, names a project.
 func (c *Cloud) accept(q *call, a *action) reply {
 	v := c.viewAction(a)
+	v["project_id"] = defaultProject
 	c.settle(q.now)
 	return reply{http.StatusCreated, obj{"action": v}}
 }

@@ -38,7 +38,7 @@ func tooMany() reply {
 	return failure(http.StatusTooManyRequests, "too_many_requests", "API Rate limit exceeded.")
 }
 
-// rootCauses is the other shape, which tags and firewalls answer with.
+// rootCauses is the other shape, which a tag of a bad name is answered with.
 func rootCauses(message string) reply {
 	return reply{http.StatusBadRequest, obj{
 		"error":       message,

@@ -58,7 +58,7 @@ func (c *Cloud) getFirewall(q *call) reply {
 func (c *Cloud) postFirewalls(q *call) reply {
 	w, fault := c.readFirewall(q)
 	if fault != "" {
-		return rootCauses(fault)
+		return badRequest(fault)
 	}
 	for _, o := range c.state.Walls {
 		if o.Name == w.Name {
@@ -79,7 +79,7 @@ func (c *Cloud) putFirewall(q *call) reply {
 	}
 	in, fault := c.readFirewall(q)
 	if fault != "" {
-		return rootCauses(fault)
+		return badRequest(fault)
 	}
 	in.ID, in.CreatedAt = w.ID, w.CreatedAt
 	*w = *in
@@ -116,7 +116,7 @@ func (c *Cloud) firewallMembers(q *call) reply {
 		next.Tags = append(without(w.Tags, in.Tags), in.Tags...)
 	}
 	if fault := c.checkMembers(&next); fault != "" {
-		return rootCauses(fault)
+		return badRequest(fault)
 	}
 	*w = next
 	c.touch()

@@ -12,14 +12,18 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"cattle/droplets/sandbox"
+	"cattle/droplets/sandbox/described"
 
 	"golang.org/x/crypto/ssh"
 )
+
+func TestMain(m *testing.M) { os.Exit(described.Main(m)) }
 
 // rig is a cloud with the small things that every test needs.
 type rig struct {
@@ -36,6 +40,9 @@ func newRig(t *testing.T, opt sandbox.Options) *rig {
 	t.Helper()
 	if opt.Open == nil {
 		opt.Open = open
+	}
+	if opt.Observe == nil {
+		opt.Observe = described.Observer()
 	}
 	c, err := sandbox.New(opt)
 	if err != nil {
@@ -144,6 +151,9 @@ func (r *rig) spec(extra map[string]any) map[string]any {
 	}
 	for k, v := range extra {
 		m[k] = v
+		if v == nil {
+			delete(m, k)
+		}
 	}
 	return m
 }

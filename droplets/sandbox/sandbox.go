@@ -63,6 +63,11 @@ type Options struct {
 	Internet netip.Addr
 	// Unlimited switches the rate limits off: 5,000 requests an hour and 250 a minute.
 	Unlimited bool
+	// Observe sees each answer of the API before it is sent, with the call and
+	// the call's body: all but what a Fault makes up. It may be
+	// called at the same time from several goroutines, and must keep nothing of
+	// what it gets. Nil is nobody.
+	Observe func(r *http.Request, body []byte, status int, h http.Header, answer []byte)
 }
 
 // Latency is how long things take. Zero values mean at once.
