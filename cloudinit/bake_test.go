@@ -174,7 +174,7 @@ func TestStrip(t *testing.T) {
 func TestStripRefusesElsewhere(t *testing.T) {
 	out, err := exec.Command(script(t, "droplet"), "strip").CombinedOutput()
 	var exit *exec.ExitError
-	if !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.Contains(string(out), "no baking droplet") {
+	if !errors.As(err, &exit) || exit.ExitCode() != 64 || !strings.Contains(string(out), "no such verb: strip") {
 		t.Errorf("%v: %s", err, out)
 	}
 }

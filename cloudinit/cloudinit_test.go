@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/kdomanski/iso9660"
 	"gopkg.in/yaml.v3"
@@ -69,6 +70,7 @@ func full(image string) Input {
 	}
 	p.Firewall.SSHFrom = []string{"198.18.0.7", "198.19.0.0/16", "2001:db8::/32"}
 	p.Packages = []string{"htop", "nginx"}
+	p.Release.Bake = 10 * time.Minute
 	p.Files = []profiles.File{
 		{Path: "/srv/assets/index.html", Content: "<h1>hé</h1>\n"},
 		{Path: "/srv/run.sh", Content: "#!/bin/sh\n\texit 0\n", Mode: "0750", Owner: "www-data:www-data"},

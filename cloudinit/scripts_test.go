@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -250,5 +251,103 @@ func TestUnknownVerb(t *testing.T) {
 	out, _ := cmd.CombinedOutput()
 	if code := cmd.ProcessState.ExitCode(); code != 64 || !strings.Contains(string(out), "no such verb: reboot") {
 		t.Errorf("exit status %d: %s", code, out)
+	}
+}
+
+// logLine is one of nginx's, as nginx.conf has it written.
+func logLine(at time.Time, request string, status int, agent string) string {
+	return fmt.Sprintf("203.0.113.9 - - [%s] \"%s\" %d 12 \"-\" \"%s\" blog.example.com 5f 0.001 0.001\n",
+		at.Format("02/Jan/2006:15:04:05 -0700"), request, status, agent)
+}
+
+// traffic runs the real script on a log, and on the one before it, beside a
+// docker that prints what it is given.
+func traffic(t *testing.T, log, rotated, docker string) (out struct {
+	Window, Requests, Errors int
+	Containers               []map[string]any
+}) {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range map[string]string{"access.log": log, "access.log.1": rotated, "release.json": `{"app":"blog"}`,
+		"docker": "#!/bin/sh\n[ \"$1\" = inspect ] && cat <<'E' || echo 1f2e\n" + docker + "E\n"} {
+		if text == "" {
+			continue
+		}
+		if err := os.WriteFile(dir+"/"+name, []byte(text), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd := exec.Command(script(t, "traffic"))
+	cmd.Env = append(os.Environ(), "CATTLE_LOG="+dir+"/access.log", "CATTLE_ETC="+dir, "PATH="+dir+":"+os.Getenv("PATH"))
+	text, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(text, &out); err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+	return out
+}
+
+func TestTraffic(t *testing.T) {
+	now := time.Now()
+	line := func(ago time.Duration, status int) string {
+		return logLine(now.Add(-ago), "GET / HTTP/1.1", status, "curl")
+	}
+	hostile := logLine(now.Add(-time.Minute), `GET /\x22 500 12 [01/Jan/2001:00:00:00 +0000] HTTP/1.1`, 200, `cattle\x22 `)
+	recent := line(9*time.Minute, 200) + line(8*time.Minute, 500) + line(time.Minute, 404) + line(time.Second, 502)
+	tests := []struct {
+		name             string
+		log, rotated     string
+		requests, errors int
+	}{
+		{"no log", "", "", 0, 0},
+		{"old alone", strings.Repeat(line(11*time.Minute, 500), 50), "", 0, 0},
+		{"recent alone", recent, "", 4, 2},
+		{"recent after old", strings.Repeat(line(time.Hour, 500), 999) + recent, "", 4, 2},
+		{"one line", line(time.Second, 500), "", 1, 1},
+		{"one old line", line(time.Hour, 500) + line(time.Second, 500), "", 1, 1},
+		{"rotated a minute ago", line(time.Second, 500), strings.Repeat(line(time.Hour, 500), 99) + line(time.Minute, 200), 2, 1},
+		{"rotated now", "", recent, 4, 2},
+		{"what visitors may write", hostile, "", 1, 0},
+		{"the operator's checks", recent + logLine(now, "GET /up HTTP/1.1", 500, "cattle"), "", 4, 2},
+		{"a torn line", recent + "203.0.113.9 - - [", "", 4, 2},
+		{"another zone", logLine(now.Add(-time.Minute).In(time.FixedZone("", -5*3600)), "GET / HTTP/1.1", 500, "x"), "", 1, 1},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := traffic(t, tt.log, tt.rotated, ""); got.Requests != tt.requests || got.Errors != tt.errors || got.Window != 600 {
+				t.Errorf("%d of %d, want %d of %d", got.Errors, got.Requests, tt.errors, tt.requests)
+			}
+		})
+	}
+}
+
+func TestTrafficContainers(t *testing.T) {
+	made := time.Now().Add(-90 * time.Second).UTC().Format("2006-01-02T15:04:05.999999999Z")
+	got := traffic(t, "", "", `{"name":"web","state":"running","exit":0,"health":"","restarts":3,"created":"`+made+`"}`+"\n")
+	if len(got.Containers) != 1 {
+		t.Fatalf("%+v", got)
+	}
+	one := got.Containers[0]
+	if age := one["age"].(float64); one["name"] != "web" || one["state"] != "running" || one["restarts"] != 3.0 || age < 90 || age > 120 || one["created"] != nil {
+		t.Errorf("%+v", one)
+	}
+}
+
+// TestTrafficOfALargeLog: a log of 60 MB is not read, but looked into.
+func TestTrafficOfALargeLog(t *testing.T) {
+	now := time.Now()
+	old := strings.Repeat(logLine(now.Add(-time.Hour), "GET / HTTP/1.1", 200, "curl"), 500_000)
+	start := time.Now()
+	got := traffic(t, old+strings.Repeat(logLine(now, "GET / HTTP/1.1", 500, "curl"), 1000), "", "")
+	if got.Requests != 1000 || got.Errors != 1000 {
+		t.Errorf("%d of %d", got.Errors, got.Requests)
+	}
+	t.Logf("%d MB, with writing it: %s", len(old)>>20, time.Since(start))
+	// More than it reads of recent lines: it counts the latest.
+	busy := strings.Repeat(logLine(now, "GET / HTTP/1.1", 200, "curl"), 300_000)
+	if got = traffic(t, busy, "", ""); got.Requests < 100_000 || got.Requests >= 300_000 {
+		t.Errorf("%d requests of a busy log", got.Requests)
 	}
 }

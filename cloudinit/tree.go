@@ -80,6 +80,8 @@ func (v *view) wants(path string) bool {
 	case slices.Contains([]string{"/opt/cattle/unseal", "/opt/cattle/redact", "/opt/cattle/with-secrets",
 		"/etc/systemd/system/cattle-secrets.service"}, path):
 		return v.Secrets
+	case path == "/opt/cattle/traffic":
+		return v.in.Profile.Release.Bake > 0 && !v.Bake
 	case path == "/opt/cattle/cron":
 		return len(v.Timers) > 0
 	}

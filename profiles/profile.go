@@ -150,7 +150,10 @@ type Release struct {
 	Keep       int           `yaml:"keep"`        // standbys, default 1
 	StandbyFor time.Duration `yaml:"standby_for"` // 0: until the next release
 	BootWithin time.Duration `yaml:"boot_within"` // from create to a finished boot, default 10m
-	Cutover    Cutover       `yaml:"cutover"`
+	// Bake is how long a release watches the live site after the switch, ready
+	// to go back; 0: not at all. It has nothing to do with `cattle bake`.
+	Bake    time.Duration `yaml:"bake"`
+	Cutover Cutover       `yaml:"cutover"`
 }
 
 // Cutover is the budget of the switch; over it, the IP goes back.
