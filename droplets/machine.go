@@ -52,6 +52,15 @@ func (e *VerbError) Error() string {
 	return s
 }
 
+// exitUnknown is a droplet's exit status for a verb that it does not know.
+const exitUnknown = 64
+
+// UnknownVerb tells that the droplet is one that does not know the verb.
+func UnknownVerb(err error) bool {
+	var refused *VerbError
+	return errors.As(err, &refused) && refused.Exit == exitUnknown
+}
+
 // StepState is what became of a step of the boot.
 type StepState string
 
@@ -171,14 +180,43 @@ func (s *MachineStatus) clean() {
 		*text = Line(*text)
 	}
 	for i := range s.Services {
-		v := &s.Services[i]
-		v.Name, v.State, v.Health = Line(v.Name), Line(v.State), Line(v.Health)
+		s.Services[i].clean()
 	}
 	if s.Certificate != nil {
 		s.Certificate.Names = lines(s.Certificate.Names)
 	}
 	s.FailedUnits = lines(s.FailedUnits)
 	maps.DeleteFunc(s.Images, func(_, digest string) bool { return !digestRE.MatchString(digest) })
+}
+
+func (v *Service) clean() { v.Name, v.State, v.Health = Line(v.Name), Line(v.State), Line(v.Health) }
+
+// Traffic is what visitors got of a droplet's nginx lately, and its containers.
+type Traffic struct {
+	Window     int         `json:"window"` // seconds that the counts are of, at most
+	Requests   int         `json:"requests"`
+	Errors     int         `json:"errors"` // answers of 500 and more
+	Containers []Container `json:"containers"`
+}
+
+// A Container is one of a service.
+type Container struct {
+	Service
+	Restarts int `json:"restarts"` // by its restart policy, since it was made
+	Age      int `json:"age"`      // seconds since then
+}
+
+// Traffic asks the droplet for its figures. A droplet that was made without
+// release.bake does not know the verb, see UnknownVerb.
+func (m *Machine) Traffic(ctx context.Context) (Traffic, error) {
+	var t Traffic
+	err := m.stream(ctx, "traffic", nil, func(out io.Reader) error {
+		return json.NewDecoder(io.LimitReader(out, maxStatus)).Decode(&t)
+	})
+	for i := range t.Containers {
+		t.Containers[i].clean()
+	}
+	return t, err
 }
 
 // Certificates fetches /etc/letsencrypt as a tar: links matter in it.

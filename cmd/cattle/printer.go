@@ -60,6 +60,8 @@ func line(e release.Event) string {
 	switch {
 	case e.Kind == release.KindNotice:
 		return "note: " + text
+	case e.Kind == release.KindWatch:
+		return name + ": " + text
 	case e.State == release.StateRunning && text == "":
 		return name + " …"
 	case e.State == release.StateRunning:

@@ -64,6 +64,8 @@ func (l *live) event(e release.Event) {
 		l.keep("  ", "note: "+droplets.Printable(e.Text))
 	case e.Kind == release.KindBoot:
 		l.bootEvent(e)
+	case e.Kind == release.KindWatch:
+		l.text = droplets.Printable(e.Text)
 	case e.State == release.StateRunning:
 		l.step, l.text, l.started = e.Step, droplets.Printable(e.Text), e.Time
 	case e.State == release.StateOK:

@@ -141,6 +141,13 @@ func printReport(w io.Writer, r *release.Report, asJSON bool) error {
 	if c := r.Cutover; c.Requests > 0 {
 		fmt.Fprintf(&b, "switch: %s, %d failed, longest gap %d ms\n", count(c.Requests, "request"), c.Failed, c.Gap.Milliseconds())
 	}
+	if w := r.Watch; w != nil {
+		fmt.Fprintf(&b, "watched for %s: %s, %d failed", seconds(w.Took), count(w.Requests, "request"), w.Errors)
+		if w.Before != nil {
+			fmt.Fprintf(&b, "; before: %s, %d failed", count(w.Before.Requests, "request"), w.Before.Errors)
+		}
+		b.WriteByte('\n')
+	}
 	if r.NewIP {
 		fmt.Fprintf(&b, "the reserved IP is new: point your domain at %s, and write it down in the profile: reserved_ip: %s\n", r.IP, r.IP)
 	}

@@ -72,7 +72,7 @@ func siteOf(p *profiles.Profile, services []string) release.Site {
 		Services: services,
 		Health: probe.Health{Path: h.Path, Status: h.Status, Body: h.Body, Interval: h.Interval,
 			Timeout: h.Timeout, Successes: h.Successes, Deadline: h.Deadline},
-		BootWithin: p.Release.BootWithin, Keep: p.Release.Keep, StandbyFor: p.Release.StandbyFor,
+		BootWithin: p.Release.BootWithin, Watch: p.Release.Bake, Keep: p.Release.Keep, StandbyFor: p.Release.StandbyFor,
 		Cutover:   release.Cutover{Failed: p.Release.Cutover.Failed, Gap: p.Release.Cutover.Gap},
 		Untrusted: p.TLS.Staging,
 	}

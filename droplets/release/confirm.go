@@ -56,11 +56,7 @@ func (r *run) confirm(ctx context.Context) error {
 		stats = probe.Stats{}
 	}
 	r.report.Cutover = stats
-	if err := r.site.Cutover.allows(stats); err != nil {
-		return err
-	}
-	r.undo = nil
-	return nil
+	return r.site.Cutover.allows(stats)
 }
 
 // publicHealth makes the health check through the reserved IP. A droplet

@@ -9,6 +9,7 @@ const (
 	KindStep   Kind = "step"   // a step of the plan started or ended
 	KindBoot   Kind = "boot"   // a step of the droplet's boot started or ended
 	KindNotice Kind = "notice" // something that the operator should know
+	KindWatch  Kind = "watch"  // how the live site does while it is watched
 )
 
 // State is how far a step is.

@@ -69,15 +69,21 @@ func together(errs []error) error {
 // one broke.
 func (r *run) look(ctx context.Context) error {
 	s, err := r.machine.Status(ctx)
-	var answered *droplets.VerbError
-	switch {
-	case err == nil:
+	if err == nil {
 		r.status = s
-	case !errors.As(err, &answered) && ctx.Err() == nil:
-		r.machine.Close()
-		if lerr := r.login(ctx, reachWithin); lerr != nil {
-			return lerr
-		}
+	}
+	return r.reconnect(ctx, err)
+}
+
+// reconnect makes a new connection to the droplet where err is no answer of it.
+func (r *run) reconnect(ctx context.Context, err error) error {
+	var answered *droplets.VerbError
+	if err == nil || errors.As(err, &answered) || ctx.Err() != nil {
+		return err
+	}
+	r.machine.Close()
+	if lerr := r.login(ctx, reachWithin); lerr != nil {
+		return lerr
 	}
 	return err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"cattle/droplets"
 )
@@ -17,6 +18,9 @@ type Garbage struct {
 	// has to be adopted: until it is, the standbys are all that is known to
 	// serve, and Collect spares them.
 	Unmarked *Member
+	// Watched is a live droplet that its release may watch still. It is nobody
+	// else's to adopt, and it may go back to any standby.
+	Watched *Member
 
 	world *World
 }
@@ -49,7 +53,12 @@ func PlanGC(site Site, w *World, opts GCOptions) *Garbage {
 	if w.Live == nil {
 		return g
 	}
-	if !w.Live.Has(droplets.ServedTag) {
+	switch {
+	case w.Live.Has(droplets.ServedTag):
+	case w.Now.Before(g.WatchedUntil()):
+		g.Watched = w.Live
+		return g
+	default:
 		g.Unmarked = w.Live
 	}
 	expired := w.expired()
@@ -68,6 +77,15 @@ func PlanGC(site Site, w *World, opts GCOptions) *Garbage {
 		}
 	}
 	return g
+}
+
+// WatchedUntil is when the watch of the live droplet's release is over at the
+// latest, if it has one: its lease covers all that comes before.
+func (g *Garbage) WatchedUntil() time.Time {
+	if g.Site.Watch == 0 {
+		return time.Time{}
+	}
+	return g.world.Live.Birth.Lease.Add(g.Site.Watch)
 }
 
 func (g *Garbage) add(m Member, why string) { g.Items = append(g.Items, GarbageItem{m, why}) }

@@ -35,7 +35,13 @@ func (r *run) carryCertificates(ctx context.Context, within time.Duration) error
 	if err != nil {
 		return err
 	}
-	return r.machine.InstallCertificates(ctx, tar)
+	if err := r.machine.InstallCertificates(ctx, tar); err != nil {
+		return err
+	}
+	if r.plan.watches() {
+		r.readOld(ctx, m)
+	}
+	return nil
 }
 
 // handoffIfReachable is the handoff of a rollback: the droplet to leave may be

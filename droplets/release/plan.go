@@ -17,6 +17,8 @@ type Step struct {
 	Name  string
 	Title string // what it will do, for the reader of the plan
 	run   func(*run, context.Context) error
+	// commits tells that nothing is undone any more once the step is done.
+	commits bool
 	// after tells that the step comes after the confirm: its failure leaves
 	// something over, and undoes nothing.
 	after bool
@@ -118,10 +120,13 @@ func (p *Plan) commit() []Step {
 		{Name: "gate", Title: fmt.Sprintf("on its own address: GET %s is %d, %d times in a row within %s; services up; no usual port open but 22, 80, 443",
 			h.Path, h.Status, h.Successes, brief(h.Deadline)), run: (*run).gate},
 		{Name: "switch", Title: p.switchTitle(), run: (*run).switchOver},
-		{Name: "confirm", Title: "through the reserved IP this attempt answers, healthy; or the IP goes back", run: (*run).confirm},
+		{Name: "confirm", Title: "through the reserved IP this attempt answers, healthy; or the IP goes back", run: (*run).confirm, commits: !p.watches()},
 	}
 	if len(s.Domains) > 0 {
 		steps = append(steps, Step{Name: "certificate", Title: "its certificate covers " + strings.Join(s.Domains, ", "), run: (*run).certificate, after: true})
+	}
+	if p.watches() {
+		steps = append(steps, Step{Name: watchStep, Title: p.watchTitle(), run: (*run).watch, commits: true})
 	}
 	return append(steps, Step{Name: "retire", Title: p.retireTitle(), run: (*run).retire, after: true})
 }

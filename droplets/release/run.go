@@ -25,6 +25,9 @@ type Report struct {
 	Steps   []StepTime    `json:"steps"`
 	Cutover probe.Stats   `json:"cutover"`
 	HTTPS   bool          `json:"https"` // a certificate covers every domain
+	// Watch is what the live site was seen to do after the switch; nil where
+	// the profile asks for no watch.
+	Watch   *WatchReport  `json:"watch,omitempty"`
 	Standby *StandbyAfter `json:"standby,omitempty"`
 	// Snapshot is the one that a release began from, or that a bake made.
 	Snapshot *SnapshotReport `json:"snapshot,omitempty"`
@@ -73,6 +76,7 @@ type run struct {
 	machine    *droplets.Machine
 	status     droplets.MachineStatus
 	ports      <-chan error // what the look at the ports found, see scan
+	old        figures      // of what served before, see watch
 	ip         string
 	probe      *probe.Prober
 	twins      []Member // other droplets of this attempt: an order that was carried out twice
@@ -93,8 +97,8 @@ type undoStep struct {
 	decides bool
 }
 
-// Execute carries the plan out, step by step. A failure up to the confirm is
-// undone, on a context of its own; the error is then *Refused, or *Broken when
+// Execute carries the plan out, step by step. A failure up to the confirm, or
+// to the end of the watch where there is one, is undone, on a context of its own; the error is then *Refused, or *Broken when
 // the undoing failed. *Incomplete means that the release serves and something
 // is left over. A nil error means that the release was seen to serve through
 // the reserved IP.
@@ -118,9 +122,16 @@ func (r *run) steps(ctx context.Context) error {
 		err := r.step(ctx, s)
 		switch {
 		case err == nil:
+			if s.commits {
+				r.undo = nil
+			}
 		case s.after:
 			// It serves: what is left is done all the same.
 			r.leftovers = append(r.leftovers, Leftover{What: s.Name, Err: err, Command: "cattle status"})
+		case s.Name == watchStep:
+			if err := r.notGood(ctx, s, err); err != nil {
+				return err
+			}
 		default:
 			return r.takeBack(ctx, s, err)
 		}
@@ -170,6 +181,8 @@ func (r *run) takeBack(ctx context.Context, s Step, cause error) error {
 	}
 	ctx, cancel := undoContext(ctx)
 	defer cancel()
+	// What a step after the confirm left over ends with this release.
+	r.leftovers = nil
 	failed := r.undoAll(ctx)
 	refused := &Refused{Step: s.Name, Err: cause, Hint: r.hintFor(s, cause)}
 	var boot *bootError
@@ -248,9 +261,10 @@ func gone(err error) bool { return droplets.NotFound(err) || droplets.Busy(err) 
 // hintFor is what to type after a refusal, "" where its error says it all.
 func (r *run) hintFor(s Step, err error) string {
 	var elsewhere *moved
+	var onward *movedOn
 	var first *rival
 	switch {
-	case errors.As(err, &elsewhere):
+	case errors.As(err, &elsewhere), errors.As(err, &onward):
 		return "cattle status shows what is live now"
 	case errors.As(err, &first):
 		return "wait until it is done; if its operator is gone for good: cattle gc --attempt " + first.m.Birth.Attempt

@@ -32,6 +32,9 @@ type Site struct {
 	Services   []string // compose services that have to run
 	Health     probe.Health
 	BootWithin time.Duration // from create to the end of the boot
+	// Watch is how long a release watches the live site before it is for good;
+	// 0: not at all.
+	Watch      time.Duration
 	Keep       int           // standbys
 	StandbyFor time.Duration // 0: until the next release
 	Cutover    Cutover

@@ -25,18 +25,20 @@ func (o *Operator) Verify(ctx context.Context, site Site, w *World) Verdict {
 	if w.Live == nil || !w.Live.Born {
 		return Verdict{Err: fmt.Errorf("no droplet of %s holds a reserved IP", site.App)}
 	}
-	attempt := w.Live.Birth.Attempt
-	secure := serves(ctx, o.door(site, w.Reserved.IP, true), attempt, site.Health)
-	if secure == nil {
-		return Verdict{Serving: true, HTTPS: true}
-	}
+	https, err := o.ask(ctx, site, w.Reserved.IP, w.Live.Birth.Attempt)
+	return Verdict{Serving: err == nil, HTTPS: https && err == nil, Err: err}
+}
+
+// ask makes the health check at an address, of a droplet or reserved, and finds
+// that this attempt answers there. https tells which way answered.
+func (o *Operator) ask(ctx context.Context, site Site, address, attempt string) (https bool, err error) {
+	secure := serves(ctx, o.door(site, address, true), attempt, site.Health)
 	var closed *net.OpError
 	if !errors.As(secure, &closed) {
 		// HTTPS answers. What HTTP says beside it, a redirect, explains nothing.
-		return Verdict{Err: secure}
+		return true, secure
 	}
-	plain := serves(ctx, o.door(site, w.Reserved.IP, false), attempt, site.Health)
-	return Verdict{Serving: plain == nil, Err: plain}
+	return false, serves(ctx, o.door(site, address, false), attempt, site.Health)
 }
 
 func serves(ctx context.Context, d probe.Door, attempt string, h probe.Health) error {

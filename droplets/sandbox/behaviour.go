@@ -16,6 +16,9 @@ const (
 	NeverHealthy Kind = "never-healthy" // answers 503
 	Slow         Kind = "slow"          // answers 200 after 10 s
 	FailsLater   Kind = "fails-later"   // answers 500 once it has run for After
+	FailsSome    Kind = "fails-some"    // answers 500 to every fifth request once it has run for After
+	Restarts     Kind = "restarts"      // the first service restarts every 5 s once it has run for After
+	ExitsLater   Kind = "exits-later"   // the first service has exited once it has run for After
 	FailsLive    Kind = "fails-live"    // answers 500 through a reserved IP, 200 on the droplet's own address
 	WrongVersion Kind = "wrong-version" // the attempt's path answers another id
 	Exited       Kind = "exited"        // the first service has exited
@@ -27,7 +30,7 @@ const (
 // A Behaviour is what a release does on every droplet that it is on.
 type Behaviour struct {
 	Kind  Kind          `json:"kind"`
-	After time.Duration `json:"after,omitempty"` // of FailsLater, default 30 s
+	After time.Duration `json:"after,omitempty"` // of those that begin later, default 30 s
 	Step  string        `json:"step,omitempty"`  // of FailsStep and HangsStep
 	Port  int           `json:"port,omitempty"`  // of OpenPort, default 5432
 }
@@ -36,7 +39,7 @@ type Behaviour struct {
 const slowAnswer = 10 * time.Second
 
 // ParseBehaviour reads RELEASE=KIND or RELEASE=KIND:ARGUMENT, where the
-// argument is a duration (fails-later), a step (fails-step, hangs-step) or a
+// argument is a duration (fails-later and the like), a step (fails-step, hangs-step) or a
 // port (open-port), as in "v1.2.0=never-healthy" or "v1.3.0=fails-later:1m".
 func ParseBehaviour(s string) (release string, b Behaviour, err error) {
 	release, rest, found := strings.Cut(s, "=")
@@ -47,7 +50,7 @@ func ParseBehaviour(s string) (release string, b Behaviour, err error) {
 	b.Kind = Kind(kind)
 	switch {
 	case arg == "":
-	case b.Kind == FailsLater:
+	case b.later():
 		b.After, err = time.ParseDuration(arg)
 	case b.Kind == OpenPort:
 		b.Port, err = strconv.Atoi(arg)
@@ -76,8 +79,16 @@ func (b Behaviour) check() error {
 	return nil
 }
 
+// later tells a behaviour that begins once the app has run for After.
+func (b Behaviour) later() bool {
+	return slices.Contains([]Kind{FailsLater, FailsSome, Restarts, ExitsLater}, b.Kind)
+}
+
+// begun tells whether one of these has begun, for an app that runs since then.
+func (b Behaviour) begun(since, now time.Time) bool { return now.Sub(since) >= b.After }
+
 func kinds() []Kind {
-	return []Kind{Healthy, NeverHealthy, Slow, FailsLater, FailsLive, WrongVersion, Exited, OpenPort, FailsStep, HangsStep}
+	return []Kind{Healthy, NeverHealthy, Slow, FailsLater, FailsSome, Restarts, ExitsLater, FailsLive, WrongVersion, Exited, OpenPort, FailsStep, HangsStep}
 }
 
 // Break makes a release behave in a way, on droplets that are and that will
@@ -96,7 +107,7 @@ func (c *Cloud) Break(release string, b Behaviour) {
 // behaviour is what a droplet's release does.
 func (c *Cloud) behaviour(d *droplet) Behaviour {
 	b := c.broken[c.seed(d).manifest.Release]
-	if b.Kind == FailsLater && b.After == 0 {
+	if b.later() && b.After == 0 {
 		b.After = 30 * time.Second
 	}
 	if b.Kind == OpenPort && b.Port == 0 {

@@ -138,6 +138,7 @@ func (c *Cloud) destroy(d *droplet, at time.Time) {
 	c.state.Droplets = slices.DeleteFunc(c.state.Droplets, func(o *droplet) bool { return o == d })
 	delete(c.seeds, d.ID)
 	delete(c.pairs, d.ID)
+	delete(c.logs, d.ID)
 	for _, ip := range c.state.Reserved {
 		if ip.Droplet == d.ID {
 			ip.move(0, at)

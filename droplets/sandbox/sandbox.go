@@ -97,6 +97,7 @@ type Cloud struct {
 	changed  chan struct{}       // closed and replaced at every change, see wait
 	seeds    map[int]*seed       // user-data, parsed once a droplet
 	pairs    map[int]*parsedTree // certificates, likewise
+	logs     map[int]*accessLog  // of the sites' visitors, likewise
 	requests []*Request
 	faults   []*armedFault
 	broken   map[string]Behaviour // by release
@@ -127,6 +128,7 @@ func New(opt Options) (*Cloud, error) {
 		changed: make(chan struct{}),
 		seeds:   map[int]*seed{},
 		pairs:   map[int]*parsedTree{},
+		logs:    map[int]*accessLog{},
 		broken:  map[string]Behaviour{},
 		missing: map[string]bool{},
 		logins:  map[string]login{},

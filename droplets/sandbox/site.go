@@ -26,6 +26,7 @@ type facts struct {
 	behaviour Behaviour
 	vitals    vitals
 	certified bool
+	unlucky   bool // a request that FailsSome fails
 	now       time.Time
 }
 
@@ -40,6 +41,11 @@ func (s *site) facts() (f facts, up bool) {
 	}
 	f.manifest, f.behaviour = c.seed(d).manifest, c.behaviour(d)
 	f.vitals, f.certified = c.vitals(d, f.now), c.certificate(d) != nil
+	if f.behaviour.Kind == FailsSome && f.behaviour.begun(f.vitals.appAt, f.now) {
+		log := c.logOf(d)
+		log.asked++
+		f.unlucky = log.asked%5 == 0
+	}
 	return f, f.vitals.nginx
 }
 
@@ -51,6 +57,11 @@ func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Server", "nginx")
 	known := slices.ContainsFunc(f.manifest.Domains, func(d string) bool { return strings.EqualFold(d, hostname(r.Host)) })
+	if known { // the server for other names keeps no log
+		logged := &loggedWriter{ResponseWriter: w}
+		w = logged
+		defer func() { s.log(r, logged.failed) }()
+	}
 	switch {
 	case r.URL.Path == f.manifest.IdentityPath && (known || !s.secure):
 		identity(w, f)
@@ -86,7 +97,7 @@ func (s *site) app(w http.ResponseWriter, r *http.Request, f facts) {
 	case b.Kind == NeverHealthy:
 		http.Error(w, "Service Unavailable", http.StatusServiceUnavailable)
 		return
-	case b.Kind == FailsLive && s.live, b.Kind == FailsLater && f.now.Sub(f.vitals.appAt) >= b.After:
+	case b.Kind == FailsLive && s.live, b.Kind == FailsLater && b.begun(f.vitals.appAt, f.now), b.Kind == FailsSome && f.unlucky:
 		http.Error(w, "Internal Server Error", http.StatusInternalServerError)
 		return
 	case b.Kind == Slow:

@@ -60,8 +60,14 @@ func (s *session) run(ctx context.Context, command string) int {
 		return s.certify(ctx)
 	case "strip":
 		return s.strip()
+	case "traffic":
+		return s.traffic()
 	}
-	return s.fail(exitUsage, "usage: %s journal|key|status|certificates|install-certificates|certify|strip", verbScript)
+	return s.noVerb(verb)
+}
+
+func (s *session) noVerb(verb string) int {
+	return s.fail(exitUsage, "droplet: no such verb: %s", verb)
 }
 
 func (s *session) fail(status int, format string, args ...any) int {
@@ -158,7 +164,7 @@ func (s *session) strip() int {
 		}
 	})
 	if !m.Bake {
-		return s.fail(1, "strip: this is no baking droplet")
+		return s.noVerb("strip")
 	}
 	return 0
 }
@@ -188,20 +194,21 @@ func (c *Cloud) status(d *droplet, now time.Time) obj {
 	}
 	return obj{
 		"app": m.App, "release": m.Release, "attempt": m.Attempt,
-		"boot": boot, "failed_step": failed, "services": c.services(d, v),
+		"boot": boot, "failed_step": failed, "services": c.services(d, v, now),
 		"certificate": c.viewCertificate(d), "failed_units": []string{}, "images": images,
 	}
 }
 
 // services are there once docker compose has made them.
-func (c *Cloud) services(d *droplet, v vitals) []obj {
+func (c *Cloud) services(d *droplet, v vitals, now time.Time) []obj {
 	list := []obj{}
 	if !v.app {
 		return list
 	}
+	b := c.behaviour(d)
 	for i, name := range c.seed(d).manifest.Services {
 		state, exit := "running", 0
-		if i == 0 && c.behaviour(d).Kind == Exited {
+		if i == 0 && (b.Kind == Exited || b.Kind == ExitsLater && b.begun(v.appAt, now)) {
 			state, exit = "exited", 1
 		}
 		list = append(list, obj{"name": name, "state": state, "health": "", "exit": exit})
