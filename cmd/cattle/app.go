@@ -20,6 +20,7 @@ type stdio struct {
 	env           func(string) string
 	inTTY, errTTY bool
 	width         func() int
+	remedy        *remedy // see interruptible
 }
 
 // columns is the width of the reader's terminal, 0 where there is none.

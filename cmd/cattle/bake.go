@@ -150,5 +150,6 @@ func deleteSnapshots(ctx context.Context, std stdio, opts bakeOptions) error {
 	if err := say(std.out, b.String()); err != nil || opts.dryRun {
 		return err
 	}
+	std.remedy.is("cattle bake --delete")
 	return o.DeleteSnapshots(ctx, site, w.Snapshots)
 }

@@ -48,6 +48,7 @@ func destroy(ctx context.Context, std stdio, file string, opts destroyOptions) e
 	if doomed.IP != "" && !opts.withIP {
 		fmt.Fprintf(std.err, "cattle: the reserved IP %s stays and bills; to give it back: doctl compute reserved-ip delete %s\n", doomed.IP, doomed.IP)
 	}
+	std.remedy.is("cattle destroy")
 	if err := o.Destroy(ctx, site, doomed); err != nil {
 		return err
 	}

@@ -52,6 +52,7 @@ func gc(ctx context.Context, std stdio, file string, opts gcOptions) error {
 	if err := printGarbage(std, g, w, opts); err != nil || opts.dryRun {
 		return err
 	}
+	std.remedy.is("cattle gc")
 	silent := adopt(ctx, std, o, w, g)
 	return errors.Join(silent, o.Collect(ctx, g))
 }
@@ -61,6 +62,9 @@ func gc(ctx context.Context, std stdio, file string, opts gcOptions) error {
 func knownAttempt(w *release.World, attempt string) error {
 	if attempt == "" {
 		return nil
+	}
+	if w.Live != nil && w.Live.Birth.Attempt == attempt {
+		return nil // it was switched to in the meantime
 	}
 	hint := "there is no candidate at all; cattle status shows what there is"
 	for _, m := range slices.Concat(w.Candidates, w.Baking, w.Orphans) {
@@ -88,6 +92,9 @@ func printGarbage(std stdio, g *release.Garbage, w *release.World, opts gcOption
 	if opts.json {
 		writeJSON(&b, map[string]any{"message_type": "result", "verb": "gc", "garbage": len(g.Items), "dry_run": opts.dryRun})
 		return say(std.out, b.String())
+	}
+	if w.Live != nil && w.Live.Birth.Attempt == opts.Attempt && opts.Attempt != "" {
+		fmt.Fprintf(&b, "spared: %s is live\n", w.Live.Name)
 	}
 	for _, m := range w.Candidates {
 		if m.Birth.Attempt != opts.Attempt {

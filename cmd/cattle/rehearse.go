@@ -68,6 +68,7 @@ func rehearse(ctx context.Context, std stdio, opts rehearsal) (err error) {
 		return err
 	}
 	defer os.RemoveAll(dir)
+	std.remedy.is("cattle sandbox clean")
 	say := func(what string) { fmt.Fprintln(std.err, what) }
 	box, err := startSandbox(ctx, sandboxOptions{dir: dir, listen: "127.0.0.1:0", socks: "127.0.0.1:0", latency: "none",
 		machines: machinesNspawn, images: opts.images, relayPorts: relayPorts(p), say: say})

@@ -90,7 +90,12 @@ func carryOut(ctx context.Context, std stdio, o *release.Operator, plan *release
 	// A reader that went away stops no release.
 	_ = printPlan(planWriter(std, asJSON), std.columns(), plan, notices, asJSON)
 	out := newPrinter(std, asJSON)
-	o.Emit = out.event
+	o.Emit = func(e release.Event) {
+		if command, begun := plan.Remedy(e); begun {
+			std.remedy.is(command)
+		}
+		out.event(e)
+	}
 	report, err := o.Execute(ctx, plan)
 	out.close()
 	var incomplete *release.Incomplete

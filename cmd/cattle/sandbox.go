@@ -52,6 +52,7 @@ func sandboxCommand(std stdio) *cli.Command {
 			&cli.StringFlag{Name: "latency", Usage: "none, fast or real", Value: "fast"},
 			&cli.StringSliceFlag{Name: "break", Usage: "make a release misbehave: `VERSION=KIND` such as v1.2.0=never-healthy"},
 			&cli.StringFlag{Name: "machines", Usage: "stub, or nspawn: machines that really boot (Linux, root)", Value: machinesStub},
+			&cli.BoolFlag{Name: "unlimited", Usage: "take any number of calls; else 250 a minute and 5,000 an hour, as DigitalOcean does"},
 			&cli.BoolFlag{Name: "nocloud", Usage: "with nspawn: give machines their user-data by a seed folder, not by DigitalOcean's metadata service"},
 			imagesFlag(), sopsFlag(),
 		},
@@ -60,9 +61,12 @@ func sandboxCommand(std stdio) *cli.Command {
 			if err := wantArgs(c, 0, 0); err != nil {
 				return err
 			}
+			if c.String("machines") == machinesNspawn {
+				std.remedy.is("cattle sandbox clean")
+			}
 			s, err := startSandbox(c.Context, sandboxOptions{
 				dir: c.String("dir"), listen: c.String("listen"), socks: c.String("socks"), latency: c.String("latency"), broken: c.StringSlice("break"),
-				machines: c.String("machines"), noCloud: c.Bool("nocloud"), images: c.StringSlice("images"),
+				unlimited: c.Bool("unlimited"), machines: c.String("machines"), noCloud: c.Bool("nocloud"), images: c.StringSlice("images"),
 				say: func(what string) { fmt.Fprintln(std.err, what) },
 			})
 			if err != nil {
@@ -87,6 +91,7 @@ const (
 type sandboxOptions struct {
 	dir, listen, socks, latency string
 	broken                      []string
+	unlimited                   bool
 
 	machines   string // "" is stub
 	noCloud    bool
@@ -119,7 +124,7 @@ func startSandbox(ctx context.Context, opts sandboxOptions) (*runningSandbox, er
 	if err != nil {
 		return nil, err
 	}
-	options := sandbox.Options{Dir: dir, Token: sandboxToken, Latency: latency, Open: secrets.Open, Observe: observe}
+	options := sandbox.Options{Dir: dir, Token: sandboxToken, Latency: latency, Open: secrets.Open, Unlimited: opts.unlimited, Observe: observe}
 	s := &runningSandbox{dir: dir, errs: make(chan error, 2)}
 	switch opts.machines {
 	case "", machinesStub:

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 )
 
@@ -28,7 +29,7 @@ func interruptible(std stdio) (context.Context, func()) {
 		std.interrupted("ending in order; interrupt again to leave at once")
 		cancel(errInterrupted)
 		if _, ok := <-signals; ok {
-			std.interrupted("left at once; cattle status shows what is left, and cattle gc --attempt ID ends it")
+			std.interrupted("left at once; " + std.remedy.String())
 			os.Exit(exitInterrupted)
 		}
 	}()
@@ -46,4 +47,34 @@ func (std stdio) interrupted(what string) {
 		clear = "\r\x1b[K"
 	}
 	fmt.Fprintf(std.err, "%scattle: interrupted: %s\n", clear, what)
+}
+
+// A remedy is the command that cleans up after this one, should it be left in
+// this very moment. It changes while the command goes on; nil, or as long as
+// none is set, nothing has been touched.
+type remedy struct {
+	mu      sync.Mutex
+	command string
+}
+
+// is sets the command. It may be called from several goroutines.
+func (r *remedy) is(command string) {
+	if r == nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.command = command
+}
+
+func (r *remedy) String() string {
+	if r == nil {
+		return "nothing was changed"
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.command == "" {
+		return "nothing was changed"
+	}
+	return "now type: " + r.command
 }

@@ -113,6 +113,23 @@ func noStandby(w *World, version string) error {
 	return &Preflight{[]Fault{f}, w.Serving()}
 }
 
+// Remedy is the command that cleans up should the process end with that event;
+// begun is false for an event that changes nothing about it. A droplet that is
+// not confirmed yet goes by its attempt; what comes after the confirm, gc
+// finishes. A rollback makes nothing: it leaves a site that one looks at.
+func (p *Plan) Remedy(e Event) (command string, begun bool) {
+	i := slices.IndexFunc(p.Steps, func(s Step) bool { return s.Name == e.Step })
+	switch {
+	case e.Kind != KindStep || e.State != StateRunning || i < 0:
+		return "", false
+	case p.candidate != nil && (p.bakes() || !p.Steps[i].after):
+		return "cattle gc --attempt " + p.candidate.Attempt, true
+	case p.Steps[i].after:
+		return "cattle gc", true
+	}
+	return "cattle status", true
+}
+
 // commit are the steps that releases and rollbacks share, from the gate on.
 func (p *Plan) commit() []Step {
 	s, h := p.Site, p.Site.Health

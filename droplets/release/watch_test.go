@@ -246,7 +246,9 @@ func TestWatchStays(t *testing.T) {
 		{"down", sandbox.Behaviour{Kind: sandbox.FailsLater, After: 5 * time.Minute}, false},
 	}
 	ruin := map[string]func(*bench, int){
-		"off":       func(b *bench, id int) { b.post(fmt.Sprintf("/v2/droplets/%d/actions", id), map[string]string{"type": "power_off"}) },
+		"off": func(b *bench, id int) {
+			b.post(fmt.Sprintf("/v2/droplets/%d/actions", id), map[string]string{"type": "power_off"})
+		},
 		"destroyed": func(b *bench, id int) { b.call("DELETE", fmt.Sprintf("/v2/droplets/%d", id), nil) },
 		"sick":      func(b *bench, _ int) { b.cloud.Break("v1", sandbox.Behaviour{Kind: sandbox.NeverHealthy}) },
 	}
