@@ -29,6 +29,7 @@ type action struct {
 	IP           string  `json:"ip,omitempty"`      // of a reserved IP's action
 	Droplet      int     `json:"droplet,omitempty"` // that the IP goes to
 	Image        int     `json:"image,omitempty"`   // that a snapshot makes
+	Agent        string  `json:"agent,omitempty"`   // User-Agent of who ordered it
 
 	carried bool   // Machines are carrying it out
 	fault   string // why they could not
@@ -41,7 +42,7 @@ func (c *Cloud) start(q *call, a action, takes time.Duration) *action {
 	if q.fault.Action == Stuck {
 		takes = never
 	}
-	a.ID, a.Status = c.state.id(), inProgress
+	a.ID, a.Status, a.Agent = c.state.id(), inProgress, q.UserAgent()
 	a.Started, a.Ends, a.Outcome = q.now, q.now.Add(takes), q.fault.Action
 	c.state.Actions = append(c.state.Actions, &a)
 	c.touch()
@@ -111,7 +112,7 @@ func (c *Cloud) effect(a *action) {
 		d.start()
 		c.powerOn(d, a.Ends)
 	case "destroy":
-		c.destroy(d, a.Ends)
+		c.destroy(d, a)
 	case "power_off", "shutdown":
 		d.Status = "off"
 		c.powerOff(d, a.Ends)
@@ -124,6 +125,7 @@ func (c *Cloud) effect(a *action) {
 	case "snapshot":
 		c.snapshot(d, a)
 	}
+	c.noteEnd(a)
 }
 
 // start makes a droplet active, unless its machine has stopped by itself.

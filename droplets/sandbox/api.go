@@ -65,7 +65,9 @@ func (c *Cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if sleep(r.Context(), c.opt.Latency.Call+fault.Delay) != nil {
 		panic(http.ErrAbortHandler)
 	}
+	fault.strike(false)
 	answer := c.answer(w.Header(), r, body, fault)
+	fault.strike(true)
 	c.recordStatus(n, answer.status)
 	if fault.Reset {
 		panic(http.ErrAbortHandler)
@@ -82,8 +84,8 @@ func (c *Cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // answer is the way of a call: who asks, how often, what fault waits for it,
 // and at last what it does.
 func (c *Cloud) answer(h http.Header, r *http.Request, body []byte, f Fault) reply {
-	h.Set("X-Request-Id", uuid())
 	h.Set("Date", time.Now().UTC().Format(http.TimeFormat))
+	h.Set("X-Request-Id", c.requestID())
 	token := strings.TrimSpace(strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "))
 	if !c.allowed(token) {
 		return unauthorized()

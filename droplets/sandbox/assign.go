@@ -75,11 +75,13 @@ func (c *Cloud) unassign(q *call, ip *reservedIP) reply {
 		return unprocessable(pendingEvent)
 	}
 	ip.Locked = true
+	c.note(Change{At: q.now, What: Sent, Agent: q.UserAgent(), IP: ip.IP})
 	return c.accept(q, c.start(q, action{Type: "unassign_ip", Resource: ip.Number, ResourceType: "reserved_ip", Region: ip.Region, IP: ip.IP}, c.opt.Latency.Assign))
 }
 
 func (c *Cloud) startAssign(q *call, ip *reservedIP, d *droplet) *action {
 	ip.Locked = true
+	c.note(Change{At: q.now, What: Sent, Agent: q.UserAgent(), IP: ip.IP, Droplet: d.ID})
 	return c.start(q, action{Type: "assign_ip", Resource: ip.Number, ResourceType: "reserved_ip", Region: ip.Region, IP: ip.IP, Droplet: d.ID}, c.opt.Latency.Assign)
 }
 
@@ -138,4 +140,5 @@ func (c *Cloud) moveIP(a *action) {
 		return
 	}
 	ip.move(a.Droplet, a.Ends)
+	c.note(Change{At: a.Ends, What: Moved, Agent: a.Agent, IP: ip.IP, Droplet: a.Droplet})
 }

@@ -47,6 +47,12 @@ func (c *Cloud) loadCA() error {
 	if err != nil {
 		return err
 	}
+	return c.useCA(certPEM, keyPEM)
+}
+
+// useCA makes the authority from its certificate, and what an earlier process
+// trusted beside it, and its key.
+func (c *Cloud) useCA(certPEM, keyPEM []byte) error {
 	pair, err := tls.X509KeyPair(certPEM, keyPEM)
 	if err != nil {
 		return err

@@ -144,6 +144,7 @@ func (c *Cloud) create(q *call, plan droplet, name string) (*droplet, *action) {
 		c.tagDroplet(c.makeTag(t), &d)
 	}
 	c.state.Droplets = append(c.state.Droplets, &d)
+	c.note(Change{At: q.now, What: Created, Agent: q.UserAgent(), Droplet: d.ID, Note: strings.Join(d.Tags, " ")})
 	a := c.start(q, action{Type: "create", Resource: d.ID, ResourceType: "droplet", Region: d.Region}, c.opt.Latency.Active)
 	return &d, a
 }

@@ -126,12 +126,14 @@ func (c *Cloud) deleteTagged(q *call) reply {
 }
 
 func (c *Cloud) startDestroy(q *call, d *droplet) {
+	c.note(Change{At: q.now, What: Doomed, Agent: q.UserAgent(), Droplet: d.ID})
 	c.start(q, action{Type: "destroy", Resource: d.ID, ResourceType: "droplet", Region: d.Region}, c.opt.Latency.Delete)
 	c.settle(q.now)
 }
 
 // destroy takes a droplet away. Its reserved IP stays, and so do snapshots.
-func (c *Cloud) destroy(d *droplet, at time.Time) {
+func (c *Cloud) destroy(d *droplet, a *action) {
+	at := a.Ends
 	c.state.Bills = append(c.state.Bills, c.bill(d, at, true))
 	c.powerOff(d, at)
 	d.Status = "archive"
@@ -142,6 +144,7 @@ func (c *Cloud) destroy(d *droplet, at time.Time) {
 	for _, ip := range c.state.Reserved {
 		if ip.Droplet == d.ID {
 			ip.move(0, at)
+			c.note(Change{At: at, What: Moved, Agent: a.Agent, IP: ip.IP})
 			c.lead(ip.IP)
 		}
 	}

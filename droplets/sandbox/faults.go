@@ -8,22 +8,25 @@ import (
 	"time"
 )
 
-// A Fault makes calls of a route go wrong. Which calls: Method, Path, Body,
-// Nth and Count; how: the rest. With nothing said about how, calls are only
-// counted.
+// A Fault makes calls of a route go wrong, or verbs that are asked for over
+// SSH. Which calls: Method, Path, Body, Agent, Nth and Count; how: the rest.
+// With nothing said about how, calls are only counted.
 type Fault struct {
-	Method string `json:"method,omitempty"` // empty: any
+	Method string `json:"method,omitempty"` // empty: any; SSH: of a stub machine's verbs, whose paths are /status and so on
 	// Path is a pattern of path.Match, such as /v2/droplets/*/actions; empty: any.
 	Path string `json:"path,omitempty"`
 	// Body is text that the request's body must hold, such as `"assign"`.
 	Body string `json:"contains,omitempty"`
+	// Agent is the User-Agent of whom it hits, empty: anybody. Verbs have none.
+	Agent string `json:"agent,omitempty"`
 	// Nth is the first matching call that is hit, by default the 1st; Count is
 	// how many are, by default 1, and all from there on when negative.
 	Nth   int `json:"nth,omitempty"`
 	Count int `json:"count,omitempty"`
 
 	// Status answers with this status instead, and with Answer when it is not
-	// empty; Header is added.
+	// empty; Header is added. Of a verb it is the exit status, and an Answer
+	// alone is what it prints before it ends well.
 	Status int               `json:"status,omitempty"`
 	Answer string            `json:"answer,omitempty"`
 	Header map[string]string `json:"header,omitempty"`
@@ -32,8 +35,11 @@ type Fault struct {
 	// After lets the call have its effect before Status or Reset; otherwise
 	// it has none.
 	After bool `json:"after,omitempty"`
-	// Delay makes the call wait first.
+	// Delay makes the call wait first; a verb with After has its effect, prints
+	// the first half of its answer and waits then.
 	Delay time.Duration `json:"delay,omitempty"`
+	// Strike is called when the fault hits: before the effect, or after it with After.
+	Strike func() `json:"-"`
 	// Action is what becomes of the action that the call starts.
 	Action Outcome `json:"action,omitempty"`
 	// Stale answers a read as it was this long ago: lists and gets do not know
@@ -107,6 +113,9 @@ func (a *armedFault) hits(r *http.Request, body []byte) bool {
 	if a.Method != "" && a.Method != r.Method || !bytes.Contains(body, []byte(a.Body)) {
 		return false
 	}
+	if r.Method == verbMethod && a.Method != verbMethod || a.Agent != "" && a.Agent != r.UserAgent() {
+		return false
+	}
 	if ok, _ := path.Match(a.Path, r.URL.Path); !ok && a.Path != "" {
 		return false
 	}
@@ -116,6 +125,13 @@ func (a *armedFault) hits(r *http.Request, body []byte) bool {
 		count = 1
 	}
 	return a.seen >= first && (count < 0 || a.seen < first+count)
+}
+
+// strike calls Strike at its moment.
+func (f Fault) strike(after bool) {
+	if f.Strike != nil && f.After == after {
+		f.Strike()
+	}
 }
 
 // reply is what a fault answers.

@@ -53,6 +53,7 @@ func (c *Cloud) deleteImage(q *call) reply {
 	}
 	c.state.Images = slices.DeleteFunc(c.state.Images, func(i *image) bool { return i.ID == id })
 	delete(c.state.Origins, id)
+	c.note(Change{At: q.now, What: Unimaged, Agent: q.UserAgent(), Image: id})
 	if c.real() {
 		c.enqueue(fmt.Sprint("image ", id), func(ctx context.Context) { c.opt.Machines.DeleteImage(ctx, id) })
 	}

@@ -15,6 +15,7 @@ type Request struct {
 	Status int       `json:"status"` // 0 while it is being answered
 	At     time.Time `json:"at"`     // when it came in
 	Body   string    `json:"body,omitempty"`
+	Agent  string    `json:"agent,omitempty"` // User-Agent
 }
 
 // maxRequests bounds the log of a sandbox that runs for weeks; the oldest go.
@@ -47,7 +48,7 @@ func (c *Cloud) Reset() {
 
 // record notes a call; its status comes later.
 func (c *Cloud) record(r *http.Request, body []byte) *Request {
-	n := &Request{Method: r.Method, Path: r.URL.Path, Query: r.URL.RawQuery, At: time.Now(), Body: string(body)}
+	n := &Request{Method: r.Method, Path: r.URL.Path, Query: r.URL.RawQuery, At: time.Now(), Body: string(body), Agent: r.UserAgent()}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.requests) >= maxRequests {
@@ -61,6 +62,14 @@ func (c *Cloud) recordStatus(n *Request, status int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	n.Status = status
+}
+
+// requestID is the same in every run that makes the same requests.
+func (c *Cloud) requestID() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.answered++
+	return fmt.Sprintf("00000000-0000-4000-8000-%012x", c.answered)
 }
 
 func uuid() string {

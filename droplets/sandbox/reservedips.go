@@ -91,6 +91,7 @@ func (c *Cloud) postReservedIPs(q *call) reply {
 func (c *Cloud) reserve(q *call, region string, d *droplet) obj {
 	ip := &reservedIP{IP: c.state.nextIP(true), Number: c.state.id(), Region: region, Made: q.now}
 	c.state.Reserved = append(c.state.Reserved, ip)
+	c.note(Change{At: q.now, What: Reserved, Agent: q.UserAgent(), IP: ip.IP})
 	c.touch()
 	links := obj{}
 	if d != nil {
@@ -112,6 +113,7 @@ func (c *Cloud) deleteReservedIP(q *call) reply {
 		return unprocessable(pendingIP)
 	}
 	c.state.Reserved = slices.DeleteFunc(c.state.Reserved, func(o *reservedIP) bool { return o == ip })
+	c.note(Change{At: q.now, What: Released, Agent: q.UserAgent(), IP: ip.IP, Droplet: ip.Droplet})
 	c.lead(ip.IP)
 	c.touch()
 	return noContent()

@@ -68,6 +68,9 @@ type Options struct {
 	// called at the same time from several goroutines, and must keep nothing of
 	// what it gets. Nil is nobody.
 	Observe func(r *http.Request, body []byte, status int, h http.Header, answer []byte)
+	// State is what State of another cloud gave: this one goes on from there, in
+	// memory, no earlier than that was. It is not for Machines, nor beside Dir.
+	State []byte
 }
 
 // Latency is how long things take. Zero values mean at once.
@@ -99,6 +102,8 @@ type Cloud struct {
 	pairs    map[int]*parsedTree // certificates, likewise
 	logs     map[int]*accessLog  // of the sites' visitors, likewise
 	requests []*Request
+	answered int // requests, for their ids
+	changes  []Change
 	faults   []*armedFault
 	broken   map[string]Behaviour // by release
 	missing  map[string]bool      // image references

@@ -28,7 +28,7 @@ func (c *Cloud) serveSSH(d *droplet, conn net.Conn) {
 			ch.Reject(ssh.UnknownChannelType, "only sessions")
 			continue
 		}
-		go c.serveSession(ctx, d.ID, ch)
+		go c.serveSession(ctx, d.ID, ch, server)
 	}
 }
 
@@ -56,8 +56,9 @@ func (c *Cloud) sshConfig(d *droplet) *ssh.ServerConfig {
 	return config
 }
 
-// serveSession runs one command.
-func (c *Cloud) serveSession(ctx context.Context, droplet int, ch ssh.NewChannel) {
+// serveSession runs one command, and ends the whole connection where a fault
+// says so.
+func (c *Cloud) serveSession(ctx context.Context, droplet int, ch ssh.NewChannel, whole io.Closer) {
 	channel, requests, err := ch.Accept()
 	if err != nil {
 		return
@@ -78,7 +79,12 @@ func (c *Cloud) serveSession(ctx context.Context, droplet int, ch ssh.NewChannel
 			cancel()
 		}()
 		s := &session{c, droplet, channel, channel, channel.Stderr()}
-		finish(channel, s.run(ctx, exec.Command))
+		status := s.run(ctx, exec.Command)
+		if status == exitCut {
+			whole.Close()
+			return
+		}
+		finish(channel, status)
 		return
 	}
 }

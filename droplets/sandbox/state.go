@@ -88,6 +88,9 @@ func (c *Cloud) release() error {
 // load reads the state folder, or begins a new account.
 func (c *Cloud) load() error {
 	c.state = state{NextID: 3164443, Pulled: map[string]string{}, Projects: map[string]resource{}}
+	if c.opt.State != nil {
+		return c.begin(c.opt.State)
+	}
 	if err := c.claim(); err != nil {
 		return err
 	}

@@ -99,7 +99,10 @@ func (c *Cloud) deleteTag(q *call) reply {
 		return notFound()
 	}
 	for _, d := range c.state.Droplets {
-		untag(&d.Tags, t.Name)
+		if slices.Contains(d.Tags, t.Name) {
+			untag(&d.Tags, t.Name)
+			c.noteTag(q, Untagged, t.Name, d)
+		}
 	}
 	for _, i := range c.state.Images {
 		untag(&i.Tags, t.Name)
@@ -124,7 +127,7 @@ func (c *Cloud) tagResources(q *call) reply {
 	}
 	var todo []func()
 	for _, r := range in.Resources {
-		f := c.tagging(t, r, q.Method == http.MethodDelete)
+		f := c.tagging(q, t, r)
 		if f == nil {
 			return notFound()
 		}
@@ -143,14 +146,14 @@ type resourceName struct {
 }
 
 // tagging is what tags or untags one resource; nil for one that is not there.
-func (c *Cloud) tagging(t *tag, r resourceName, off bool) func() {
-	id := number(string(r.ID), 0)
+func (c *Cloud) tagging(q *call, t *tag, r resourceName) func() {
+	id, off := number(string(r.ID), 0), q.Method == http.MethodDelete
 	d, i := c.droplet(id), c.ownImage(id)
 	switch {
 	case r.Type == "droplet" && d != nil && off:
-		return func() { untag(&d.Tags, t.Name) }
+		return func() { untag(&d.Tags, t.Name); c.noteTag(q, Untagged, t.Name, d) }
 	case r.Type == "droplet" && d != nil:
-		return func() { c.tagDroplet(t, d) }
+		return func() { c.tagDroplet(t, d); c.noteTag(q, Tagged, t.Name, d) }
 	case r.Type == "image" && i != nil && off:
 		return func() { untag(&i.Tags, t.Name) }
 	case r.Type == "image" && i != nil:

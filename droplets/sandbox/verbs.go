@@ -45,6 +45,14 @@ func (s *session) run(ctx context.Context, command string) int {
 	if len(words) > 1 {
 		verb = words[1]
 	}
+	s.with(func(d *droplet, now time.Time) {
+		s.cloud.note(Change{At: now, What: Ran, Droplet: d.ID, Note: verb})
+	})
+	return s.faulty(ctx, verb)
+}
+
+// do is what the droplet's script does for a verb.
+func (s *session) do(ctx context.Context, verb string) int {
 	switch verb {
 	case "journal":
 		return s.journal(ctx)
