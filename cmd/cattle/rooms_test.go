@@ -15,19 +15,20 @@ import (
 // import. Data flows one way.
 func mayImport() map[string][]string {
 	return map[string][]string{
-		"cattle/profiles":                {},
-		"cattle/secrets":                 {},
-		"cattle/examples":                {},
-		"cattle/cloudinit":               {"cattle/profiles", "cattle/secrets"},
-		"cattle/droplets":                {},
-		"cattle/droplets/release":        {"cattle/droplets", "cattle/droplets/release/probe"},
-		"cattle/droplets/release/probe":  {},
-		"cattle/droplets/sandbox":        {},
-		"cattle/droplets/sandbox/nspawn": {"cattle/droplets/sandbox"},
-		// For tests alone: no room imports it.
-		"cattle/droplets/sandbox/described": {},
-		"cattle/droplets/sandbox/internet":  {},
-		"cattle/droplets/cloudtest":         {},
+		"cattle/profiles":                  {},
+		"cattle/secrets":                   {},
+		"cattle/examples":                  {},
+		"cattle/cloudinit":                 {"cattle/profiles", "cattle/secrets"},
+		"cattle/droplets":                  {},
+		"cattle/droplets/release":          {"cattle/droplets", "cattle/droplets/release/probe"},
+		"cattle/droplets/release/probe":    {},
+		"cattle/droplets/sandbox":          {},
+		"cattle/droplets/sandbox/nspawn":   {"cattle/droplets/sandbox"},
+		"cattle/droplets/sandbox/internet": {},
+		// For tests alone: no room imports them.
+		"cattle/droplets/cloudtest":          {},
+		"cattle/droplets/release/simulation": {"cattle/droplets", "cattle/droplets/release", "cattle/droplets/release/probe", "cattle/droplets/sandbox", "cattle/droplets/sandbox/described"},
+		"cattle/droplets/sandbox/described":  {},
 		"cattle/cmd/cattle": {"cattle/profiles", "cattle/secrets", "cattle/cloudinit", "cattle/droplets", "cattle/droplets/release",
 			"cattle/droplets/release/probe", "cattle/droplets/sandbox", "cattle/droplets/sandbox/nspawn",
 			"cattle/droplets/sandbox/internet", "cattle/examples"},

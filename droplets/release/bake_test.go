@@ -1,7 +1,7 @@
 package release_test
 
 import (
-	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -9,120 +9,87 @@ import (
 	"testing"
 	"time"
 
-	"cattle/droplets"
 	"cattle/droplets/release"
+	"cattle/droplets/release/simulation"
 	"cattle/droplets/sandbox"
 )
 
 // stepwise is a cloud on which each boot step takes its time.
 var stepwise = sandbox.Latency{Call: 100 * time.Millisecond, Active: 10 * time.Second, Assign: 5 * time.Second, Boot: 4 * time.Second, Step: 5 * time.Second, Power: 20 * time.Second}
 
-func bakes(b *bench, ctx context.Context, o *release.Operator) (*release.Report, error) {
-	_, err := b.bakeBy(ctx, o, "v2")
-	return nil, err
-}
-
-func (b *bench) bakeBy(ctx context.Context, o *release.Operator, version string) (*release.Report, error) {
-	b.t.Helper()
-	w, err := o.SurveyRelease(ctx, b.site)
+func plan(b *simulation.Bench, verb string, change func(*release.Candidate)) *release.Plan {
+	b.T.Helper()
+	w, err := b.Op.SurveyRelease(b.T.Context(), b.Site)
 	if err != nil {
-		return nil, err
+		b.T.Fatal(err)
 	}
-	p, err := release.PlanBake(b.site, w, b.render(version, true))
-	if err != nil {
-		return nil, err
-	}
-	return o.Execute(ctx, p)
-}
-
-func (b *bench) mustBake(version string) *release.Report {
-	b.t.Helper()
-	r, err := b.bakeBy(b.t.Context(), b.op, version)
-	if err != nil {
-		b.t.Fatalf("bake %s: %v\n%s", version, err, b.history())
-	}
-	return r
-}
-
-// snapshots are all of the account, tagged or not.
-func (b *bench) snapshots() []droplets.Snapshot {
-	b.t.Helper()
-	var answer struct{ Images []droplets.Snapshot }
-	decode(b.t, b.call(http.MethodGet, "/v2/images?private=true&per_page=200", nil), &answer)
-	return answer.Images
-}
-
-func (b *bench) plan(verb string, change func(*release.Candidate)) *release.Plan {
-	b.t.Helper()
-	w, err := b.op.SurveyRelease(b.t.Context(), b.site)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	c := b.candidate("v9")
+	c := b.Candidate("v9")
 	if change != nil {
 		change(c)
 	}
-	p, err := release.PlanRelease(verb, b.site, w, c)
+	p, err := release.PlanRelease(verb, b.Site, w, c)
 	if err != nil {
-		b.t.Fatal(err)
+		b.T.Fatal(err)
 	}
 	return p
 }
 
 // TestBake makes a snapshot and releases from it: faster, and it says so.
 func TestBake(t *testing.T) {
-	simulate(t, stepwise, func(b *bench) {
-		b.must("v1")
-		slow := b.must("v2")
-		b.op.Emit = func(e release.Event) {
-			b.record(e)
+	simulation.Simulate(t, stepwise, func(b *simulation.Bench) {
+		b.Must("v1")
+		slow := b.Must("v2")
+		b.Op.Emit = func(e release.Event) {
+			b.Record(e)
 			if e.Step == "snapshot" && e.State == release.StateRunning {
-				b.isStripped()
+				isStripped(b)
 			}
 		}
-		baked := b.mustBake("v2")
-		b.expect("v2", "v1", "v2")
-		got := b.snapshots()
+		baked := b.MustBake("v2")
+		b.Expect("v2", "v1", "v2")
+		got := b.Snapshots()
 		if len(got) != 1 || got[0].ID != baked.Snapshot.ID || !got[0].Has("cattle:app:blog") {
 			t.Fatalf("%+v, reported %+v", got, baked.Snapshot)
 		}
 		packages, at, _ := got[0].Baked()
-		if age := time.Since(at); packages != b.site.Packages || age < time.Minute || age > 5*time.Minute {
+		if age := time.Since(at); packages != b.Site.Packages || age < time.Minute || age > 5*time.Minute {
 			t.Errorf("baked tag of %s, %s old", packages, age)
 		}
 		time.Sleep(3 * 24 * time.Hour)
-		fast := b.must("v3")
-		b.expect("v3", "v2", "v3")
+		fast := b.Must("v3")
+		b.Expect("v3", "v2", "v3")
 		if fast.Snapshot == nil || fast.Snapshot.ID != got[0].ID || fast.Took > slow.Took-4*time.Second {
 			t.Errorf("from %+v in %s, without in %s", fast.Snapshot, fast.Took, slow.Took)
 		}
-		if !strings.Contains(b.history(), "from the snapshot of 3 d ago") {
-			t.Errorf("nobody was told:\n%s", b.history())
+		if !strings.Contains(b.History(), "from the snapshot of 3 d ago") {
+			t.Errorf("nobody was told:\n%s", b.History())
 		}
-		again := b.mustBake("v3")
-		if got := b.snapshots(); len(got) != 1 || got[0].ID != again.Snapshot.ID {
+		again := b.MustBake("v3")
+		if got := b.Snapshots(); len(got) != 1 || got[0].ID != again.Snapshot.ID {
 			t.Errorf("the older snapshot is still there: %+v", got)
 		}
-		b.noTags("cattle:bake:", 0)
-		b.noTags("cattle:baked:", 1)
+		noTags(b, "cattle:bake:", 0)
+		noTags(b, "cattle:baked:", 1)
 	})
 }
 
 // isStripped wants the baking droplet to have opened its secrets, and to have
 // forgotten them.
-func (b *bench) isStripped() {
-	for _, d := range b.cloud.Snapshot().Droplets {
+func isStripped(b *simulation.Bench) {
+	for _, d := range b.Cloud.Snapshot().Droplets {
 		if strings.HasPrefix(d.Name, "blog-bake-") && (len(d.Secrets) > 0 || d.Boot != "ok") {
-			b.t.Errorf("its snapshot is taken while it has secrets: %+v", d)
+			b.T.Errorf("its snapshot is taken while it has secrets: %+v", d)
 		}
 	}
 }
 
 // noTags wants exactly n tags of a prefix in the account.
-func (b *bench) noTags(prefix string, n int) {
-	b.t.Helper()
+func noTags(b *simulation.Bench, prefix string, n int) {
+	b.T.Helper()
 	var answer struct{ Tags []struct{ Name string } }
-	decode(b.t, b.call(http.MethodGet, "/v2/tags?per_page=200", nil), &answer)
+	if err := json.Unmarshal(b.Call(http.MethodGet, "/v2/tags?per_page=200", nil), &answer); err != nil {
+		b.T.Fatal(err)
+	}
 	var found []string
 	for _, tag := range answer.Tags {
 		if strings.HasPrefix(tag.Name, prefix) {
@@ -130,37 +97,37 @@ func (b *bench) noTags(prefix string, n int) {
 		}
 	}
 	if len(found) != n {
-		b.t.Errorf("tags %q, want %d", found, n)
+		b.T.Errorf("tags %q, want %d", found, n)
 	}
 }
 
 // TestBakeIsNoCandidate: a release beside a bake is not held up, nor is a
 // standby or the live droplet touched.
 func TestBakeIsNoCandidate(t *testing.T) {
-	simulate(t, stepwise, func(b *bench) {
-		b.must("v1")
-		op := *b.op
+	simulation.Simulate(t, stepwise, func(b *simulation.Bench) {
+		b.Must("v1")
+		op := *b.Op
 		done := make(chan error, 1)
 		go func() {
-			_, err := b.bakeBy(b.t.Context(), &op, "v1")
+			_, err := b.BakeBy(b.T.Context(), &op, "v1")
 			done <- err
 		}()
 		time.Sleep(15 * time.Second)
-		w, err := b.op.Survey(b.t.Context(), b.site)
+		w, err := b.Op.Survey(b.T.Context(), b.Site)
 		if err != nil || len(w.Baking) != 1 || len(w.Candidates)+len(w.Orphans)+len(w.Unknown) > 0 {
 			t.Errorf("%v, %+v", err, w)
 		}
-		if items := release.PlanGC(b.site, w, release.GCOptions{}).Items; len(items) > 0 {
+		if items := release.PlanGC(b.Site, w, release.GCOptions{}).Items; len(items) > 0 {
 			t.Errorf("gc would destroy %+v", items)
 		}
-		if items := release.PlanGC(b.site, w, release.GCOptions{Attempt: w.Baking[0].Birth.Attempt}).Items; len(items) != 1 {
+		if items := release.PlanGC(b.Site, w, release.GCOptions{Attempt: w.Baking[0].Birth.Attempt}).Items; len(items) != 1 {
 			t.Errorf("gc --attempt would destroy %+v", items)
 		}
-		b.must("v2")
+		b.Must("v2")
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
-		b.expect("v2", "v1", "v2")
+		b.Expect("v2", "v1", "v2")
 	})
 }
 
@@ -179,20 +146,20 @@ func TestBakeRefused(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			simulate(t, stepwise, func(b *bench) {
-				b.must("v1")
+			simulation.Simulate(t, stepwise, func(b *simulation.Bench) {
+				b.Must("v1")
 				if tt.break_ != "" {
-					b.cloud.Break("v2", sandbox.Behaviour{Kind: sandbox.FailsStep, Step: tt.break_})
+					b.Cloud.Break("v2", sandbox.Behaviour{Kind: sandbox.FailsStep, Step: tt.break_})
 				} else {
-					b.cloud.Fault(tt.fault)
+					b.Cloud.Fault(tt.fault)
 				}
-				_, err := b.bakeBy(b.t.Context(), b.op, "v2")
+				_, err := b.BakeBy(b.T.Context(), b.Op, "v2")
 				var not *release.NotBaked
 				if !errors.As(err, &not) || not.Why.Step != tt.step || !strings.Contains(err.Error(), tt.text) || len(not.Why.Leftovers) > 0 {
-					t.Fatalf("got %v, %+v\n%s", err, not, b.history())
+					t.Fatalf("got %v, %+v\n%s", err, not, b.History())
 				}
-				b.expect("v1", "v1")
-				if left := b.snapshots(); len(left) > 0 {
+				b.Expect("v1", "v1")
+				if left := b.Snapshots(); len(left) > 0 {
 					t.Errorf("left over: %+v", left)
 				}
 			})
@@ -202,14 +169,14 @@ func TestBakeRefused(t *testing.T) {
 
 // TestStuckShutdown: a droplet that does not go down is cut off.
 func TestStuckShutdown(t *testing.T) {
-	simulate(t, stepwise, func(b *bench) {
-		b.must("v1")
-		b.cloud.Fault(sandbox.Fault{Method: "POST", Path: "/v2/droplets/*/actions", Body: "shutdown", Action: sandbox.NoOp})
-		b.mustBake("v1")
-		if !strings.Contains(b.history(), "its power is cut") {
-			t.Errorf("nobody was told:\n%s", b.history())
+	simulation.Simulate(t, stepwise, func(b *simulation.Bench) {
+		b.Must("v1")
+		b.Cloud.Fault(sandbox.Fault{Method: "POST", Path: "/v2/droplets/*/actions", Body: "shutdown", Action: sandbox.NoOp})
+		b.MustBake("v1")
+		if !strings.Contains(b.History(), "its power is cut") {
+			t.Errorf("nobody was told:\n%s", b.History())
 		}
-		b.expect("v1", "v1")
+		b.Expect("v1", "v1")
 	})
 }
 
@@ -217,28 +184,28 @@ func TestStuckShutdown(t *testing.T) {
 // begins from the snapshot.
 func TestWhatFits(t *testing.T) {
 	tests := map[string]struct {
-		change  func(*bench)
+		change  func(*simulation.Bench)
 		verb    string
 		without bool
 		fits    bool
 	}{
 		"as it is":       {fits: true},
-		"other packages": {change: func(b *bench) { b.site.Packages = strings.Repeat("f", 32) }},
-		"no digest":      {change: func(b *bench) { b.site.Packages = "" }},
-		"other region":   {change: func(b *bench) { b.site.Region = "nyc3"; b.site.ReservedIP = "" }},
-		"larger disk":    {change: func(b *bench) { b.site.Size = "s-2vcpu-4gb" }, fits: true},
-		"smaller disk":   {change: func(b *bench) { b.site.Size = "s-1vcpu-512mb-10gb" }},
-		"just in time":   {change: func(b *bench) { time.Sleep(7*24*time.Hour - 10*time.Minute) }, fits: true},
-		"too old":        {change: func(b *bench) { time.Sleep(7 * 24 * time.Hour) }},
-		"never":          {change: func(b *bench) { b.site.BakedWithin = 0 }},
+		"other packages": {change: func(b *simulation.Bench) { b.Site.Packages = strings.Repeat("f", 32) }},
+		"no digest":      {change: func(b *simulation.Bench) { b.Site.Packages = "" }},
+		"other region":   {change: func(b *simulation.Bench) { b.Site.Region = "nyc3"; b.Site.ReservedIP = "" }},
+		"larger disk":    {change: func(b *simulation.Bench) { b.Site.Size = "s-2vcpu-4gb" }, fits: true},
+		"smaller disk":   {change: func(b *simulation.Bench) { b.Site.Size = "s-1vcpu-512mb-10gb" }},
+		"just in time":   {change: func(b *simulation.Bench) { time.Sleep(7*24*time.Hour - 10*time.Minute) }, fits: true},
+		"too old":        {change: func(b *simulation.Bench) { time.Sleep(7 * 24 * time.Hour) }},
+		"never":          {change: func(b *simulation.Bench) { b.Site.BakedWithin = 0 }},
 		"a rebuild":      {verb: "rebuild"},
 		"--no-snapshot":  {without: true},
-		"not ours":       {change: func(b *bench) { b.call(http.MethodDelete, "/v2/tags/cattle:app:blog", nil) }},
+		"not ours":       {change: func(b *simulation.Bench) { b.Call(http.MethodDelete, "/v2/tags/cattle:app:blog", nil) }},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			simulate(t, stepwise, func(b *bench) {
-				b.mustBake("v1")
+			simulation.Simulate(t, stepwise, func(b *simulation.Bench) {
+				b.MustBake("v1")
 				if tt.change != nil {
 					tt.change(b)
 				}
@@ -246,7 +213,7 @@ func TestWhatFits(t *testing.T) {
 				if verb == "" {
 					verb = "release"
 				}
-				p := b.plan(verb, func(c *release.Candidate) { c.NoSnapshot = tt.without })
+				p := plan(b, verb, func(c *release.Candidate) { c.NoSnapshot = tt.without })
 				if fits := p.Base != nil; fits != tt.fits || strings.Contains(p.Steps[0].Title, "snapshot") != tt.fits {
 					t.Errorf("fits: %t; the plan says %q", fits, p.Steps[0].Title)
 				}
@@ -257,59 +224,59 @@ func TestWhatFits(t *testing.T) {
 
 // TestSnapshotVanishes: what the plan says is what is done, or it is refused.
 func TestSnapshotVanishes(t *testing.T) {
-	simulate(t, stepwise, func(b *bench) {
-		b.must("v1")
-		id := b.mustBake("v1").Snapshot.ID
-		p := b.plan("release", nil)
-		b.call(http.MethodDelete, fmt.Sprintf("/v2/images/%d", id), nil)
-		_, err := b.op.Execute(b.t.Context(), p)
+	simulation.Simulate(t, stepwise, func(b *simulation.Bench) {
+		b.Must("v1")
+		id := b.MustBake("v1").Snapshot.ID
+		p := plan(b, "release", nil)
+		b.Call(http.MethodDelete, fmt.Sprintf("/v2/images/%d", id), nil)
+		_, err := b.Op.Execute(b.T.Context(), p)
 		var refused *release.Refused
 		if !errors.As(err, &refused) || refused.Step != "create" || !strings.Contains(refused.Hint, "--no-snapshot") {
 			t.Errorf("got %v, %+v", err, refused)
 		}
-		b.expect("v1", "v1")
+		b.Expect("v1", "v1")
 	})
 }
 
 // TestSnapshotsCannotBeRead: they only save time.
 func TestSnapshotsCannotBeRead(t *testing.T) {
-	simulate(t, stepwise, func(b *bench) {
-		b.must("v1")
-		b.mustBake("v1")
-		b.cloud.Fault(sandbox.Fault{Method: "GET", Path: "/v2/images", Status: 403, Count: -1})
-		if r := b.must("v2"); r.Snapshot != nil {
+	simulation.Simulate(t, stepwise, func(b *simulation.Bench) {
+		b.Must("v1")
+		b.MustBake("v1")
+		b.Cloud.Fault(sandbox.Fault{Method: "GET", Path: "/v2/images", Status: 403, Count: -1})
+		if r := b.Must("v2"); r.Snapshot != nil {
 			t.Errorf("it began from %+v", r.Snapshot)
 		}
-		if _, err := b.rollback(b.t.Context(), ""); err != nil {
+		if _, err := b.Rollback(b.T.Context(), ""); err != nil {
 			t.Error(err)
 		}
-		_, err := destroys(b, b.t.Context(), b.op)
+		_, err := simulation.Destroys(b, b.T.Context(), b.Op)
 		if err == nil || !strings.Contains(err.Error(), "snapshots may be left") {
 			t.Errorf("destroy: %v", err)
 		}
-		b.cloud.ClearFaults()
-		if _, err := destroys(b, b.t.Context(), b.op); err != nil || len(b.snapshots()) > 0 {
-			t.Errorf("destroy: %v, left %+v", err, b.snapshots())
+		b.Cloud.ClearFaults()
+		if _, err := simulation.Destroys(b, b.T.Context(), b.Op); err != nil || len(b.Snapshots()) > 0 {
+			t.Errorf("destroy: %v, left %+v", err, b.Snapshots())
 		}
-		b.noTags("cattle:bake", 0)
+		noTags(b, "cattle:bake", 0)
 	})
 }
 
 // TestSnapshotOfAnotherApp is neither used nor deleted.
 func TestSnapshotOfAnotherApp(t *testing.T) {
-	simulate(t, stepwise, func(b *bench) {
-		b.site.App = "shop"
-		id := b.mustBake("v1").Snapshot.ID
-		b.site.App = "blog"
-		b.must("v1")
-		if p := b.plan("release", nil); p.Base != nil {
+	simulation.Simulate(t, stepwise, func(b *simulation.Bench) {
+		b.Site.App = "shop"
+		id := b.MustBake("v1").Snapshot.ID
+		b.Site.App = "blog"
+		b.Must("v1")
+		if p := plan(b, "release", nil); p.Base != nil {
 			t.Errorf("it would begin from %+v", p.Base)
 		}
-		b.mustBake("v1")
-		if _, err := destroys(b, b.t.Context(), b.op); err != nil {
+		b.MustBake("v1")
+		if _, err := simulation.Destroys(b, b.T.Context(), b.Op); err != nil {
 			t.Error(err)
 		}
-		if got := b.snapshots(); len(got) != 1 || got[0].ID != id {
+		if got := b.Snapshots(); len(got) != 1 || got[0].ID != id {
 			t.Errorf("snapshots: %+v", got)
 		}
 	})

@@ -11,8 +11,13 @@ import (
 
 	"cattle/droplets"
 	"cattle/droplets/release"
+	"cattle/droplets/release/simulation"
 	"cattle/droplets/sandbox"
 )
+
+// nasty are latencies in which orders overlap: a droplet that is destroyed
+// lives on for longer than an assign takes.
+var nasty = sandbox.Latency{Call: 100 * time.Millisecond, Active: 30 * time.Second, Assign: 5 * time.Second, Delete: 12 * time.Second}
 
 // Others have their hands in the account too: another operator, somebody in the
 // console, a network that hangs.
@@ -22,35 +27,31 @@ import (
 func TestRollbackBesideRelease(t *testing.T) {
 	for i := range 36 {
 		at := 30*time.Second + time.Duration(i)*700*time.Millisecond
-		if skipped(i) {
-			continue
-		}
 		t.Run(at.String(), func(t *testing.T) {
-			simulate(t, nasty, func(b *bench) {
-				b.must("v1")
-				b.must("v2")
-				w := b.watch()
+			simulation.Simulate(t, nasty, func(b *simulation.Bench) {
+				b.Must("v1")
+				b.Must("v2")
 				var released, rolled error
 				var g sync.WaitGroup
-				g.Go(func() { _, released = b.release(b.t.Context(), "v3") })
+				g.Go(func() { _, released = b.Release(b.T.Context(), "v3") })
 				time.Sleep(at)
-				op := *b.op
+				op := *b.Op
 				op.Emit = nil
-				g.Go(func() { _, rolled = b.rollbackBy(b.t.Context(), &op, "") })
+				g.Go(func() { _, rolled = b.RollbackBy(b.T.Context(), &op, "") })
 				g.Wait()
 				time.Sleep(time.Minute)
-				w.end()
+				b.Report()
 				if released != nil && rolled != nil {
 					t.Errorf("neither came through: %v; %v", released, rolled)
 				}
 				var refused *release.Refused
 				for _, err := range []error{released, rolled} {
-					if errors.As(err, &refused) && refused.Serving != b.serving() {
-						t.Errorf("said that %s serves, %s does: %v", refused.Serving, b.serving(), err)
+					if errors.As(err, &refused) && refused.Serving != b.Serving() {
+						t.Errorf("said that %s serves, %s does: %v", refused.Serving, b.Serving(), err)
 					}
 				}
 				if t.Failed() {
-					t.Log(released, rolled, b.history())
+					t.Log(released, rolled, b.History())
 				}
 			})
 		})
@@ -63,23 +64,22 @@ func TestRollbackBesideRelease(t *testing.T) {
 func TestThreeAtOnce(t *testing.T) {
 	for _, apart := range []time.Duration{0, 50 * time.Millisecond, 300 * time.Millisecond, time.Second, 4 * time.Second, 12 * time.Second} {
 		t.Run(apart.String(), func(t *testing.T) {
-			simulate(t, nasty, func(b *bench) {
-				b.must("v1")
-				b.cloud.Fault(sandbox.Fault{Method: "GET", Path: "/v2/droplets", Count: -1, Stale: 10 * time.Second})
-				w := b.watch()
+			simulation.Simulate(t, nasty, func(b *simulation.Bench) {
+				b.Must("v1")
+				b.Cloud.Fault(sandbox.Fault{Method: "GET", Path: "/v2/droplets", Count: -1, Stale: 10 * time.Second})
 				errs := make([]error, 3)
 				var g sync.WaitGroup
 				for i, version := range []string{"v2", "v3", "v4"} {
-					c := b.candidate(version)
+					c := b.Candidate(version)
 					g.Go(func() {
 						time.Sleep(time.Duration(i) * apart)
-						op := *b.op
-						_, errs[i] = b.execute(b.t.Context(), &op, c)
+						op := *b.Op
+						_, errs[i] = b.Execute(b.T.Context(), &op, c)
 					})
 				}
 				g.Wait()
 				time.Sleep(time.Minute)
-				w.end()
+				b.Report()
 				won := 0
 				var refused *release.Refused
 				var faults *release.Preflight
@@ -92,9 +92,9 @@ func TestThreeAtOnce(t *testing.T) {
 					}
 				}
 				if won != 1 {
-					t.Errorf("%d won: %v\n%s", won, errs, b.history())
+					t.Errorf("%d won: %v\n%s", won, errs, b.History())
 				}
-				b.tidy()
+				b.Tidy()
 			})
 		})
 	}
@@ -103,22 +103,22 @@ func TestThreeAtOnce(t *testing.T) {
 // TestTwoFirstReleases: the second one planned before the first one had made
 // the reserved IP, and came to its switch afterwards. There is one address.
 func TestTwoFirstReleases(t *testing.T) {
-	simulate(t, nasty, func(b *bench) {
-		w, err := b.op.SurveyRelease(b.t.Context(), b.site)
+	simulation.Simulate(t, nasty, func(b *simulation.Bench) {
+		w, err := b.Op.SurveyRelease(b.T.Context(), b.Site)
 		if err != nil {
 			t.Fatal(err)
 		}
-		late, err := release.PlanRelease("release", b.site, w, b.candidate("v2"))
+		late, err := release.PlanRelease("release", b.Site, w, b.Candidate("v2"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		b.must("v1")
-		_, err = b.op.Execute(b.t.Context(), late)
+		b.Must("v1")
+		_, err = b.Op.Execute(b.T.Context(), late)
 		if err == nil || !strings.Contains(err.Error(), "somebody else switched") {
 			t.Errorf("got %v", err)
 		}
-		b.expect("v1", "v1")
-		if n := len(b.cloud.Snapshot().ReservedIPs); n != 1 {
+		b.Expect("v1", "v1")
+		if n := len(b.Cloud.Snapshot().ReservedIPs); n != 1 {
 			t.Errorf("%d reserved IPs", n)
 		}
 	})
@@ -128,20 +128,20 @@ func TestTwoFirstReleases(t *testing.T) {
 func TestLiveDestroyedByHand(t *testing.T) {
 	for _, step := range []string{"boot", "gate", "switch"} {
 		t.Run(step, func(t *testing.T) {
-			simulate(t, nasty, func(b *bench) {
-				b.must("v1")
-				live := holder(b.cloud.Snapshot()).ID
+			simulation.Simulate(t, nasty, func(b *simulation.Bench) {
+				b.Must("v1")
+				live := b.Holder().ID
 				var once sync.Once
-				b.op.Emit = func(e release.Event) {
-					b.record(e)
+				b.Op.Emit = func(e release.Event) {
+					b.Record(e)
 					if e.Step == step {
-						once.Do(func() { b.call(http.MethodDelete, fmt.Sprintf("/v2/droplets/%d", live), nil) })
+						once.Do(func() { b.Call(http.MethodDelete, fmt.Sprintf("/v2/droplets/%d", live), nil) })
 					}
 				}
-				_, err := b.release(b.t.Context(), "v2")
+				_, err := b.Release(b.T.Context(), "v2")
 				var broken *release.Broken
 				if !errors.As(err, &broken) {
-					t.Errorf("got %v\n%s", err, b.history())
+					t.Errorf("got %v\n%s", err, b.History())
 				}
 			})
 		})
@@ -151,124 +151,123 @@ func TestLiveDestroyedByHand(t *testing.T) {
 // TestDestroyBesideRelease: the candidate that is ordered while destroy is at
 // work keeps the tag by which it is found.
 func TestDestroyBesideRelease(t *testing.T) {
-	simulate(t, nasty, func(b *bench) {
-		b.must("v1")
-		w, err := b.op.Survey(b.t.Context(), b.site)
+	simulation.Simulate(t, nasty, func(b *simulation.Bench) {
+		b.Must("v1")
+		w, err := b.Op.Survey(b.T.Context(), b.Site)
 		if err != nil {
 			t.Fatal(err)
 		}
 		doomed := release.PlanDestroy(w, true)
-		b.orphan("f")
-		err = b.op.Destroy(b.t.Context(), b.site, doomed)
+		b.Orphan("f")
+		err = b.Op.Destroy(b.T.Context(), b.Site, doomed)
 		if err == nil || !strings.Contains(err.Error(), "destroy once more") {
 			t.Errorf("got %v", err)
 		}
-		if _, err := destroys(b, b.t.Context(), b.op); err != nil {
+		if _, err := simulation.Destroys(b, b.T.Context(), b.Op); err != nil {
 			t.Error(err)
 		}
-		b.expect("")
+		b.Expect("")
 	})
 }
 
 // TestGCSparesTheLastGoodOne: the live droplet was never confirmed and does
 // not serve. The standby, though the profile keeps none, is the way back.
 func TestGCSparesTheLastGoodOne(t *testing.T) {
-	simulate(t, nasty, func(b *bench) {
-		b.must("v1")
-		b.site.Keep = 0
-		b.cloud.Break("v2", sandbox.Behaviour{Kind: sandbox.FailsLive})
-		p, op := b.process(point{"POST", "/v2/reserved_ips/*/actions", 1}, true)
-		b.release(b.t.Context(), "v1b")
-		b.releaseBy(b.t.Context(), op, "v2")
-		<-p.dead
-		time.Sleep(leaseOver)
-		if err := b.gcBy(b.t.Context(), b.op, release.GCOptions{}); err != nil {
+	simulation.Simulate(t, nasty, func(b *simulation.Bench) {
+		b.Must("v1")
+		b.Site.Keep = 0
+		b.Cloud.Break("v2", sandbox.Behaviour{Kind: sandbox.FailsLive})
+		op := b.Killed(simulation.Point{Method: "POST", Route: "/v2/reserved_ips/*/actions", Nth: 1})
+		b.Release(b.T.Context(), "v1b")
+		b.ReleaseBy(b.T.Context(), op, "v2")
+		time.Sleep(simulation.LeaseOver)
+		if err := b.GCBy(b.T.Context(), b.Op, release.GCOptions{}); err != nil {
 			t.Error(err)
 		}
-		b.expect("", "v1b", "v2")
-		if _, err := b.rollback(b.t.Context(), ""); err != nil {
+		b.Expect("", "v1b", "v2")
+		if _, err := b.Rollback(b.T.Context(), ""); err != nil {
 			t.Error(err)
 		}
-		b.expect("v1b", "v1b")
+		b.Expect("v1b", "v1b")
 	})
 }
 
 // TestUnconfirmedDoesNotPushOut: the release that repairs a switch that was
 // never confirmed keeps the standby that is known to serve.
 func TestUnconfirmedDoesNotPushOut(t *testing.T) {
-	simulate(t, nasty, func(b *bench) {
-		b.must("v1")
-		b.cloud.Break("v2", sandbox.Behaviour{Kind: sandbox.FailsLive})
-		_, op := b.process(point{"POST", "/v2/reserved_ips/*/actions", 1}, true)
-		b.releaseBy(b.t.Context(), op, "v2")
+	simulation.Simulate(t, nasty, func(b *simulation.Bench) {
+		b.Must("v1")
+		b.Cloud.Break("v2", sandbox.Behaviour{Kind: sandbox.FailsLive})
+		op := b.Killed(simulation.Point{Method: "POST", Route: "/v2/reserved_ips/*/actions", Nth: 1})
+		b.ReleaseBy(b.T.Context(), op, "v2")
 		time.Sleep(10 * time.Second)
-		b.must("v3")
-		b.expect("v3", "v1", "v3")
+		b.Must("v3")
+		b.Expect("v3", "v1", "v3")
 	})
 }
 
 // TestStandbyTimeBeginsAnew: a droplet that was live again is a standby for
 // the whole of standby_for, not for what was left of the last time.
 func TestStandbyTimeBeginsAnew(t *testing.T) {
-	simulate(t, nasty, func(b *bench) {
-		b.site.Keep, b.site.StandbyFor = 2, 2*time.Hour
-		b.must("v1")
-		b.must("v2")
+	simulation.Simulate(t, nasty, func(b *simulation.Bench) {
+		b.Site.Keep, b.Site.StandbyFor = 2, 2*time.Hour
+		b.Must("v1")
+		b.Must("v2")
 		time.Sleep(time.Hour)
-		if _, err := b.rollback(b.t.Context(), ""); err != nil {
+		if _, err := b.Rollback(b.T.Context(), ""); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(24 * time.Hour)
-		b.must("v3")
-		if err := b.gcBy(b.t.Context(), b.op, release.GCOptions{}); err != nil {
+		b.Must("v3")
+		if err := b.GCBy(b.T.Context(), b.Op, release.GCOptions{}); err != nil {
 			t.Error(err)
 		}
-		b.expect("v3", "v1", "v3")
+		b.Expect("v3", "v1", "v3")
 		time.Sleep(3 * time.Hour)
-		if err := b.gcBy(b.t.Context(), b.op, release.GCOptions{}); err != nil {
+		if err := b.GCBy(b.T.Context(), b.Op, release.GCOptions{}); err != nil {
 			t.Error(err)
 		}
-		b.expect("v3", "v3")
+		b.Expect("v3", "v3")
 	})
 }
 
 // TestRollbackWithoutAddress: a rollback does not make a second address for a
 // site whose first one was unassigned.
 func TestRollbackWithoutAddress(t *testing.T) {
-	simulate(t, nasty, func(b *bench) {
-		b.must("v1")
-		b.must("v2")
-		b.call(http.MethodDelete, fmt.Sprintf("/v2/droplets/%d", holder(b.cloud.Snapshot()).ID), nil)
+	simulation.Simulate(t, nasty, func(b *simulation.Bench) {
+		b.Must("v1")
+		b.Must("v2")
+		b.Call(http.MethodDelete, fmt.Sprintf("/v2/droplets/%d", b.Holder().ID), nil)
 		time.Sleep(time.Minute)
-		_, err := b.rollback(b.t.Context(), "")
+		_, err := b.Rollback(b.T.Context(), "")
 		var faults *release.Preflight
 		if !errors.As(err, &faults) {
 			t.Fatalf("got %v", err)
 		}
-		b.site.ReservedIP = b.cloud.Snapshot().ReservedIPs[0].IP
-		if _, err := b.rollback(b.t.Context(), ""); err != nil {
+		b.Site.ReservedIP = b.Cloud.Snapshot().ReservedIPs[0].IP
+		if _, err := b.Rollback(b.T.Context(), ""); err != nil {
 			t.Error(err)
 		}
-		b.expect("v1", "v1")
+		b.Expect("v1", "v1")
 	})
 }
 
 // TestEditedTagsAreNamed: a droplet that nobody can tell what it is bills on,
 // and the plan says so.
 func TestEditedTagsAreNamed(t *testing.T) {
-	simulate(t, nasty, func(b *bench) {
-		b.must("v1")
-		live := holder(b.cloud.Snapshot())
+	simulation.Simulate(t, nasty, func(b *simulation.Bench) {
+		b.Must("v1")
+		live := b.Holder()
 		for _, tag := range live.Tags {
 			if tag != droplets.AppTag("blog") {
-				b.call(http.MethodDelete, "/v2/tags/"+tag, nil)
+				b.Call(http.MethodDelete, "/v2/tags/"+tag, nil)
 			}
 		}
-		w, err := b.op.SurveyRelease(b.t.Context(), b.site)
+		w, err := b.Op.SurveyRelease(b.T.Context(), b.Site)
 		if err != nil {
 			t.Fatal(err)
 		}
-		p, err := release.PlanRelease("release", b.site, w, b.candidate("v2"))
+		p, err := release.PlanRelease("release", b.Site, w, b.Candidate("v2"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -282,12 +281,12 @@ func TestEditedTagsAreNamed(t *testing.T) {
 // TestOnItsWayOut: a droplet whose end is ordered loses its tags first. It is
 // told, and is not taken for one that somebody tampered with.
 func TestOnItsWayOut(t *testing.T) {
-	simulate(t, nasty, func(b *bench) {
-		b.must("v1")
-		b.must("v2")
-		b.must("v3") // v1 is destroyed
+	simulation.Simulate(t, nasty, func(b *simulation.Bench) {
+		b.Must("v1")
+		b.Must("v2")
+		b.Must("v3") // v1 is destroyed
 		look := func() *release.World {
-			w, err := b.op.Survey(b.t.Context(), b.site)
+			w, err := b.Op.Survey(b.T.Context(), b.Site)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -306,17 +305,17 @@ func TestOnItsWayOut(t *testing.T) {
 // TestCertificateComesDuringConfirm: the names point at the reserved IP, and
 // the droplet asks for its certificate as soon as it is live.
 func TestCertificateComesDuringConfirm(t *testing.T) {
-	simulate(t, nasty, func(b *bench) {
-		b.must("v1")
-		b.must("v2")
-		ip := b.cloud.Snapshot().ReservedIPs[0].IP
-		b.op.Emit = func(e release.Event) {
-			b.record(e)
+	simulation.Simulate(t, nasty, func(b *simulation.Bench) {
+		b.Must("v1")
+		b.Must("v2")
+		ip := b.Cloud.Snapshot().ReservedIPs[0].IP
+		b.Op.Emit = func(e release.Event) {
+			b.Record(e)
 			if e.Step == "confirm" && e.State == release.StateRunning {
-				b.post("/v2/domains", map[string]string{"name": "blog.example.com", "ip_address": ip})
+				b.Post("/v2/domains", map[string]string{"name": "blog.example.com", "ip_address": ip})
 			}
 		}
-		if r := b.must("v3"); !r.HTTPS {
+		if r := b.Must("v3"); !r.HTTPS {
 			t.Error("it has no certificate")
 		}
 	})
@@ -324,16 +323,16 @@ func TestCertificateComesDuringConfirm(t *testing.T) {
 
 // TestVerdictTellsTheReason: a site on HTTPS that fails is not said to redirect.
 func TestVerdictTellsTheReason(t *testing.T) {
-	simulate(t, nasty, func(b *bench) {
-		ip := b.must("v1").IP
-		b.post("/v2/domains", map[string]string{"name": "blog.example.com", "ip_address": ip})
-		b.must("v2")
-		b.cloud.Break("v2", sandbox.Behaviour{Kind: sandbox.NeverHealthy})
-		w, err := b.op.Survey(b.t.Context(), b.site)
+	simulation.Simulate(t, nasty, func(b *simulation.Bench) {
+		ip := b.Must("v1").IP
+		b.Post("/v2/domains", map[string]string{"name": "blog.example.com", "ip_address": ip})
+		b.Must("v2")
+		b.Cloud.Break("v2", sandbox.Behaviour{Kind: sandbox.NeverHealthy})
+		w, err := b.Op.Survey(b.T.Context(), b.Site)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if v := b.op.Verify(b.t.Context(), b.site, w); v.Serving || !strings.Contains(v.Err.Error(), "answered 503") {
+		if v := b.Op.Verify(b.T.Context(), b.Site, w); v.Serving || !strings.Contains(v.Err.Error(), "answered 503") {
 			t.Errorf("got %+v", v)
 		}
 	})
@@ -342,18 +341,18 @@ func TestVerdictTellsTheReason(t *testing.T) {
 // TestStuckAssignIsNotOver: an assign that never ends leaves the candidate
 // alone, for it may still arrive, and names it. gc does not touch it either.
 func TestStuckAssignIsNotOver(t *testing.T) {
-	simulate(t, nasty, func(b *bench) {
-		b.must("v1")
-		b.cloud.Fault(sandbox.Fault{Method: "POST", Path: "/v2/reserved_ips/*/actions", Action: sandbox.Stuck})
-		_, err := b.release(b.t.Context(), "v2")
+	simulation.Simulate(t, nasty, func(b *simulation.Bench) {
+		b.Must("v1")
+		b.Cloud.Fault(sandbox.Fault{Method: "POST", Path: "/v2/reserved_ips/*/actions", Action: sandbox.Stuck})
+		_, err := b.Release(b.T.Context(), "v2")
 		var broken *release.Broken
-		if !errors.As(err, &broken) || !strings.Contains(named(err), "cattle gc --attempt") {
-			t.Errorf("got %v\n%s", err, named(err))
+		if !errors.As(err, &broken) || !strings.Contains(simulation.Told(err), "cattle gc --attempt") {
+			t.Errorf("got %v\n%s", err, simulation.Told(err))
 		}
-		time.Sleep(leaseOver)
-		if err := b.gcBy(b.t.Context(), b.op, release.GCOptions{}); err == nil {
+		time.Sleep(simulation.LeaseOver)
+		if err := b.GCBy(b.T.Context(), b.Op, release.GCOptions{}); err == nil {
 			t.Error("gc destroyed what the reserved IP is on its way to")
 		}
-		b.expect("v1", "v1", "v2")
+		b.Expect("v1", "v1", "v2")
 	})
 }

@@ -13,6 +13,7 @@ import (
 
 	"cattle/droplets"
 	"cattle/droplets/release"
+	"cattle/droplets/release/simulation"
 )
 
 // hanging is a network in which connections to port 22 of some droplets stop
@@ -65,32 +66,32 @@ func TestSSHHangs(t *testing.T) {
 	booting.Boot, booting.Step = 5*time.Second, time.Second
 	for step, after := range map[string]time.Duration{"reach": 0, "boot": 7 * time.Second, "handoff": 0, "gate": 0} {
 		t.Run(step, func(t *testing.T) {
-			simulate(t, booting, func(b *bench) {
-				b.must("v1")
-				b.must("v2")
+			simulation.Simulate(t, booting, func(b *simulation.Bench) {
+				b.Must("v1")
+				b.Must("v2")
 				var mute atomic.Bool
-				b.op.Dialer = hanging{b.op.Dialer, func(string) bool { return mute.Load() }}
-				b.op.Emit = func(e release.Event) {
-					b.record(e)
+				b.Op.Dialer = hanging{b.Op.Dialer, func(string) bool { return mute.Load() }}
+				b.Op.Emit = func(e release.Event) {
+					b.Record(e)
 					if e.Step == step && e.State == release.StateRunning {
 						time.AfterFunc(after, func() { mute.Store(true) })
 						time.Sleep(time.Nanosecond)
 					}
 				}
 				start := time.Now()
-				verb := b.release
+				verb := b.Release
 				if step == "reach" {
-					verb = func(ctx context.Context, _ string) (*release.Report, error) { return b.rollback(ctx, "") }
+					verb = func(ctx context.Context, _ string) (*release.Report, error) { return b.Rollback(ctx, "") }
 				}
-				_, err := verb(b.t.Context(), "v3")
+				_, err := verb(b.T.Context(), "v3")
 				var refused *release.Refused
 				if !errors.As(err, &refused) || refused.Serving != "v2" {
-					t.Errorf("got %v\n%s", err, b.history())
+					t.Errorf("got %v\n%s", err, b.History())
 				}
 				if took := time.Since(start); took > 12*time.Minute {
 					t.Errorf("took %s", took)
 				}
-				b.expect("v2", "v1", "v2")
+				b.Expect("v2", "v1", "v2")
 			})
 		})
 	}
@@ -98,21 +99,21 @@ func TestSSHHangs(t *testing.T) {
 
 // TestVerbEndsWithItsContext: a droplet that takes a verb and says no more.
 func TestVerbEndsWithItsContext(t *testing.T) {
-	simulate(t, nasty, func(b *bench) {
-		b.must("v1")
-		w, err := b.op.Survey(b.t.Context(), b.site)
+	simulation.Simulate(t, nasty, func(b *simulation.Bench) {
+		b.Must("v1")
+		w, err := b.Op.Survey(b.T.Context(), b.Site)
 		if err != nil {
 			t.Fatal(err)
 		}
 		var mute atomic.Bool
-		dialer := hanging{b.op.Dialer, func(string) bool { return mute.Load() }}
-		m, err := droplets.Connect(b.t.Context(), dialer, b.op.Login, w.Live.Address(w.Reserved.IP), w.Live.Birth.HostKey)
+		dialer := hanging{b.Op.Dialer, func(string) bool { return mute.Load() }}
+		m, err := droplets.Connect(b.T.Context(), dialer, b.Op.Login, w.Live.Address(w.Reserved.IP), w.Live.Birth.HostKey)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer m.Close()
 		mute.Store(true)
-		ctx, cancel := context.WithTimeout(b.t.Context(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(b.T.Context(), 5*time.Second)
 		defer cancel()
 		start := time.Now()
 		_, err = m.Certificates(ctx)
@@ -125,49 +126,49 @@ func TestVerbEndsWithItsContext(t *testing.T) {
 // TestLeavingAHangingDroplet: the live droplet hangs; a rollback goes on
 // without its certificates.
 func TestLeavingAHangingDroplet(t *testing.T) {
-	simulate(t, nasty, func(b *bench) {
-		b.must("v1")
-		b.must("v2")
-		live := holder(b.cloud.Snapshot()).IP
+	simulation.Simulate(t, nasty, func(b *simulation.Bench) {
+		b.Must("v1")
+		b.Must("v2")
+		live := b.Holder().IP
 		var mute atomic.Bool
-		b.op.Dialer = hanging{b.op.Dialer, func(address string) bool { return mute.Load() && strings.HasPrefix(address, live+":") }}
-		b.op.Emit = func(e release.Event) {
-			b.record(e)
+		b.Op.Dialer = hanging{b.Op.Dialer, func(address string) bool { return mute.Load() && strings.HasPrefix(address, live+":") }}
+		b.Op.Emit = func(e release.Event) {
+			b.Record(e)
 			mute.Store(mute.Load() || e.Step == "handoff")
 		}
 		start := time.Now()
-		if _, err := b.rollback(b.t.Context(), ""); err != nil {
-			t.Errorf("%v\n%s", err, b.history())
+		if _, err := b.Rollback(b.T.Context(), ""); err != nil {
+			t.Errorf("%v\n%s", err, b.History())
 		}
 		if took := time.Since(start); took > 2*time.Minute {
 			t.Errorf("took %s", took)
 		}
-		b.expect("v1", "v1", "v2")
+		b.Expect("v1", "v1", "v2")
 	})
 }
 
 // TestCertificateFails: what comes after it is done all the same.
 func TestCertificateFails(t *testing.T) {
-	simulate(t, nasty, func(b *bench) {
-		b.must("v1")
-		b.must("v2")
-		ip := b.cloud.Snapshot().ReservedIPs[0].IP
+	simulation.Simulate(t, nasty, func(b *simulation.Bench) {
+		b.Must("v1")
+		b.Must("v2")
+		ip := b.Cloud.Snapshot().ReservedIPs[0].IP
 		var mute atomic.Bool
-		b.op.Dialer = hanging{b.op.Dialer, func(string) bool { return mute.Load() }}
-		b.op.Emit = func(e release.Event) {
-			b.record(e)
+		b.Op.Dialer = hanging{b.Op.Dialer, func(string) bool { return mute.Load() }}
+		b.Op.Emit = func(e release.Event) {
+			b.Record(e)
 			// The names are there when the confirm is over, and SSH is not.
 			if e.Step == "certificate" && !mute.Swap(true) {
-				b.post("/v2/domains", map[string]string{"name": "blog.example.com", "ip_address": ip})
+				b.Post("/v2/domains", map[string]string{"name": "blog.example.com", "ip_address": ip})
 			}
 		}
-		_, err := b.release(b.t.Context(), "v3")
+		_, err := b.Release(b.T.Context(), "v3")
 		var incomplete *release.Incomplete
 		if !errors.As(err, &incomplete) || incomplete.Leftovers[0].What != "certificate" {
-			t.Errorf("got %v\n%s", err, b.history())
+			t.Errorf("got %v\n%s", err, b.History())
 		}
 		time.Sleep(20 * time.Second)
-		if got := b.running(); !slices.Equal(got, []string{"v2", "v3"}) {
+		if got := b.Running(); !slices.Equal(got, []string{"v2", "v3"}) {
 			t.Errorf("running %v", got)
 		}
 	})

@@ -15,6 +15,7 @@ import (
 
 	"cattle/droplets"
 	"cattle/droplets/release"
+	"cattle/droplets/release/simulation"
 )
 
 // A lie changes what the API says, on the way to cattle. It gets the request
@@ -276,30 +277,30 @@ func droplet(id int, name string, tags ...string) map[string]any {
 const first = "first release"
 
 // verbs are what an operator may do while he is lied to.
-var verbs = map[string]func(*bench) error{
-	"release":  func(b *bench) error { _, err := b.release(b.t.Context(), "v2"); return err },
-	first:      func(b *bench) error { _, err := b.release(b.t.Context(), "v1"); return err },
-	"rollback": func(b *bench) error { _, err := b.rollback(b.t.Context(), ""); return err },
-	"bake":     func(b *bench) error { _, err := b.bakeBy(b.t.Context(), b.op, "v1"); return err },
-	"gc": func(b *bench) error {
-		w, err := b.op.Survey(b.t.Context(), b.site)
+var verbs = map[string]func(*simulation.Bench) error{
+	"release":  func(b *simulation.Bench) error { _, err := b.Release(b.T.Context(), "v2"); return err },
+	first:      func(b *simulation.Bench) error { _, err := b.Release(b.T.Context(), "v1"); return err },
+	"rollback": func(b *simulation.Bench) error { _, err := b.Rollback(b.T.Context(), ""); return err },
+	"bake":     func(b *simulation.Bench) error { _, err := b.BakeBy(b.T.Context(), b.Op, "v1"); return err },
+	"gc": func(b *simulation.Bench) error {
+		w, err := b.Op.Survey(b.T.Context(), b.Site)
 		if err != nil {
 			return err
 		}
-		g := release.PlanGC(b.site, w, release.GCOptions{Standbys: true})
+		g := release.PlanGC(b.Site, w, release.GCOptions{Standbys: true})
 		if g.Unmarked != nil {
-			if _, err := b.op.Adopt(b.t.Context(), g); err != nil {
+			if _, err := b.Op.Adopt(b.T.Context(), g); err != nil {
 				return err
 			}
 		}
-		return b.op.Collect(b.t.Context(), g)
+		return b.Op.Collect(b.T.Context(), g)
 	},
-	"destroy": func(b *bench) error {
-		w, err := b.op.Survey(b.t.Context(), b.site)
+	"destroy": func(b *simulation.Bench) error {
+		w, err := b.Op.Survey(b.T.Context(), b.Site)
 		if err != nil {
 			return err
 		}
-		return b.op.Destroy(b.t.Context(), b.site, release.PlanDestroy(w, true))
+		return b.Op.Destroy(b.T.Context(), b.Site, release.PlanDestroy(w, true))
 	},
 }
 
@@ -310,12 +311,12 @@ func TestLyingCloud(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			for verb, do := range verbs {
 				t.Run(verb, func(t *testing.T) {
-					simulate(t, realistic, func(b *bench) {
+					simulation.Simulate(t, realistic, func(b *simulation.Bench) {
 						if verb != first {
-							b.must("v0")
-							b.must("v1")
+							b.Must("v0")
+							b.Must("v1")
 						}
-						l := b.beside(t)
+						l := beside(b, t)
 						l.lie = lie
 						began := time.Now()
 						err := do(b)
@@ -339,12 +340,12 @@ func TestLyingCloud(t *testing.T) {
 
 // beside puts what others have beside the blog, and a liar between cattle and
 // all of it.
-func (b *bench) beside(t *testing.T) *liar {
-	l := &liar{t: t, base: b.cloud.Client().Transport}
+func beside(b *simulation.Bench, t *testing.T) *liar {
+	l := &liar{t: t, base: b.Cloud.Client().Transport}
 	made := func(body map[string]any) int {
 		var out struct{ Droplet struct{ ID int } }
 		raw, _ := json.Marshal(body)
-		decode(t, b.call(http.MethodPost, "/v2/droplets", raw), &out)
+		decode(t, b.Call(http.MethodPost, "/v2/droplets", raw), &out)
 		return out.Droplet.ID
 	}
 	order := func(name string, tags ...string) map[string]any {
@@ -352,14 +353,14 @@ func (b *bench) beside(t *testing.T) *liar {
 	}
 	l.neighbour, l.shop = made(order("web")), made(order("shop", "cattle:app:shop", droplets.ServedTag))
 	time.Sleep(time.Minute)
-	b.post(fmt.Sprintf("/v2/droplets/%d/actions", l.neighbour), map[string]any{"type": "snapshot", "name": "theirs"})
+	b.Post(fmt.Sprintf("/v2/droplets/%d/actions", l.neighbour), map[string]any{"type": "snapshot", "name": "theirs"})
 	time.Sleep(10 * time.Minute)
-	l.theirs, l.free = b.reserve(map[string]any{"droplet_id": l.neighbour}), b.reserve(map[string]any{"region": "fra1"})
+	l.theirs, l.free = reserve(b, map[string]any{"droplet_id": l.neighbour}), reserve(b, map[string]any{"region": "fra1"})
 	time.Sleep(time.Minute)
-	for _, d := range b.cloud.Snapshot().Droplets {
+	for _, d := range b.Cloud.Snapshot().Droplets {
 		if d.ID == l.neighbour {
 			var out struct{ Droplet struct{ Snapshot_IDs []int } }
-			decode(t, b.call(http.MethodGet, fmt.Sprintf("/v2/droplets/%d", d.ID), nil), &out)
+			decode(t, b.Call(http.MethodGet, fmt.Sprintf("/v2/droplets/%d", d.ID), nil), &out)
 			l.image = out.Droplet.Snapshot_IDs[0]
 		}
 	}
@@ -367,29 +368,36 @@ func (b *bench) beside(t *testing.T) *liar {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.op.Cloud = api
+	b.Op.Cloud = api
 	return l
 }
 
-func (b *bench) reserve(body map[string]any) string {
+func reserve(b *simulation.Bench, body map[string]any) string {
 	var out struct {
 		Reserved_IP struct{ IP string }
 	}
 	raw, _ := json.Marshal(body)
-	decode(b.t, b.call(http.MethodPost, "/v2/reserved_ips", raw), &out)
+	decode(b.T, b.Call(http.MethodPost, "/v2/reserved_ips", raw), &out)
 	return out.Reserved_IP.IP
 }
 
 // unharmed looks at what others have, in the sandbox itself.
-func (l *liar) unharmed(b *bench) {
+func (l *liar) unharmed(b *simulation.Bench) {
 	l.t.Helper()
 	for _, p := range []string{fmt.Sprintf("/v2/droplets/%d", l.neighbour), fmt.Sprintf("/v2/droplets/%d", l.shop), fmt.Sprintf("/v2/images/%d", l.image), "/v2/reserved_ips/" + l.free, "/v2/tags/cattle:app:shop"} {
-		b.call(http.MethodGet, p, nil) // fails the test when it is gone
+		b.Call(http.MethodGet, p, nil) // fails the test when it is gone
 	}
 	var out struct {
 		Reserved_IP struct{ Droplet struct{ ID int } }
 	}
-	if decode(l.t, b.call(http.MethodGet, "/v2/reserved_ips/"+l.theirs, nil), &out); out.Reserved_IP.Droplet.ID != l.neighbour {
+	if decode(l.t, b.Call(http.MethodGet, "/v2/reserved_ips/"+l.theirs, nil), &out); out.Reserved_IP.Droplet.ID != l.neighbour {
 		l.t.Errorf("the neighbour's address points at %d", out.Reserved_IP.Droplet.ID)
+	}
+}
+
+func decode(t testing.TB, answer []byte, into any) {
+	t.Helper()
+	if err := json.Unmarshal(answer, into); err != nil {
+		t.Fatal(err)
 	}
 }

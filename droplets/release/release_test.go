@@ -9,45 +9,46 @@ import (
 
 	"cattle/droplets"
 	"cattle/droplets/release"
+	"cattle/droplets/release/simulation"
 	"cattle/droplets/sandbox"
 )
 
 func TestReleasesRollBackAndRetire(t *testing.T) {
-	simulate(t, realistic, func(b *bench) {
-		first := b.must("v1.0.0")
+	simulation.Simulate(t, realistic, func(b *simulation.Bench) {
+		first := b.Must("v1.0.0")
 		if !first.NewIP || first.IP == "" {
 			t.Errorf("the first release makes the reserved IP: %+v", first)
 		}
-		b.expect("v1.0.0", "v1.0.0")
+		b.Expect("v1.0.0", "v1.0.0")
 
-		b.must("v1.1.0+b/2")
-		b.expect("v1.1.0+b/2", "v1.0.0", "v1.1.0+b/2")
+		b.Must("v1.1.0+b/2")
+		b.Expect("v1.1.0+b/2", "v1.0.0", "v1.1.0+b/2")
 
-		second := b.must("v1.2.0")
+		second := b.Must("v1.2.0")
 		if second.NewIP || second.IP != first.IP {
 			t.Errorf("the reserved IP changed: %s, then %s", first.IP, second.IP)
 		}
-		b.expect("v1.2.0", "v1.1.0+b/2", "v1.2.0")
+		b.Expect("v1.2.0", "v1.1.0+b/2", "v1.2.0")
 
-		back, err := b.rollback(b.t.Context(), "")
+		back, err := b.Rollback(b.T.Context(), "")
 		if err != nil {
-			t.Fatal(err, b.history())
+			t.Fatal(err, b.History())
 		}
 		if back.Release != "v1.1.0+b/2" {
 			t.Errorf("rolled back to %s", back.Release)
 		}
-		b.expect("v1.1.0+b/2", "v1.1.0+b/2", "v1.2.0")
+		b.Expect("v1.1.0+b/2", "v1.1.0+b/2", "v1.2.0")
 
 		// The droplet that was live just now is the standby, not the newest one.
-		b.must("v1.3.0")
-		b.expect("v1.3.0", "v1.1.0+b/2", "v1.3.0")
+		b.Must("v1.3.0")
+		b.Expect("v1.3.0", "v1.1.0+b/2", "v1.3.0")
 	})
 }
 
 func TestSwitchIsMeasured(t *testing.T) {
-	simulate(t, realistic, func(b *bench) {
-		b.must("v1")
-		r := b.must("v2")
+	simulation.Simulate(t, realistic, func(b *simulation.Bench) {
+		b.Must("v1")
+		r := b.Must("v2")
 		if r.Cutover.Requests < 10 || r.Cutover.Failed != 0 || r.Cutover.Gap > time.Second {
 			t.Errorf("cutover: %+v", r.Cutover)
 		}
@@ -55,15 +56,15 @@ func TestSwitchIsMeasured(t *testing.T) {
 }
 
 func TestCertificatesTravel(t *testing.T) {
-	simulate(t, realistic, func(b *bench) {
-		ip := b.must("v1").IP
-		b.post("/v2/domains", map[string]string{"name": "blog.example.com", "ip_address": ip})
+	simulation.Simulate(t, realistic, func(b *simulation.Bench) {
+		ip := b.Must("v1").IP
+		b.Post("/v2/domains", map[string]string{"name": "blog.example.com", "ip_address": ip})
 		for _, v := range []string{"v2", "v3", "v4", "v5", "v6", "v7"} {
-			if r := b.must(v); !r.HTTPS {
-				t.Fatalf("%s has no certificate\n%s", v, b.history())
+			if r := b.Must(v); !r.HTTPS {
+				t.Fatalf("%s has no certificate\n%s", v, b.History())
 			}
 		}
-		if n := len(b.cloud.Snapshot().Issued); n != 1 {
+		if n := len(b.Cloud.Snapshot().Issued); n != 1 {
 			t.Errorf("%d certificates were issued, want 1", n)
 		}
 	})
@@ -95,17 +96,17 @@ func TestRefused(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			simulate(t, realistic, func(b *bench) {
-				b.must("v1")
+			simulation.Simulate(t, realistic, func(b *simulation.Bench) {
+				b.Must("v1")
 				if tt.break_.Kind != "" {
-					b.cloud.Break("v2", tt.break_)
+					b.Cloud.Break("v2", tt.break_)
 				} else {
-					b.cloud.Fault(tt.fault)
+					b.Cloud.Fault(tt.fault)
 				}
-				_, err := b.release(b.t.Context(), "v2")
+				_, err := b.Release(b.T.Context(), "v2")
 				var refused *release.Refused
 				if !errors.As(err, &refused) {
-					t.Fatalf("got %v, want Refused\n%s", err, b.history())
+					t.Fatalf("got %v, want Refused\n%s", err, b.History())
 				}
 				if refused.Step != tt.step || !strings.Contains(refused.Error(), tt.text) || refused.BootStep != tt.bootStep {
 					t.Errorf("refused at %s (boot step %q): %v", refused.Step, refused.BootStep, refused)
@@ -116,25 +117,25 @@ func TestRefused(t *testing.T) {
 				if tt.bootStep != "" && refused.Tail == "" {
 					t.Error("the failed boot step's last lines are missing")
 				}
-				b.expect("v1", "v1")
-				b.cloud.ClearFaults()
-				b.must("v3")
-				b.expect("v3", "v1", "v3")
+				b.Expect("v1", "v1")
+				b.Cloud.ClearFaults()
+				b.Must("v3")
+				b.Expect("v3", "v1", "v3")
 			})
 		})
 	}
 }
 
 func TestFirstReleaseRefusedLeavesNothing(t *testing.T) {
-	simulate(t, realistic, func(b *bench) {
-		b.cloud.Break("v1", sandbox.Behaviour{Kind: sandbox.FailsLive})
-		_, err := b.release(b.t.Context(), "v1")
+	simulation.Simulate(t, realistic, func(b *simulation.Bench) {
+		b.Cloud.Break("v1", sandbox.Behaviour{Kind: sandbox.FailsLive})
+		_, err := b.Release(b.T.Context(), "v1")
 		var refused *release.Refused
 		if !errors.As(err, &refused) || refused.Serving != "" {
 			t.Fatalf("got %v", err)
 		}
-		b.expect("")
-		if ips := b.cloud.Snapshot().ReservedIPs; len(ips) != 0 {
+		b.Expect("")
+		if ips := b.Cloud.Snapshot().ReservedIPs; len(ips) != 0 {
 			t.Errorf("the new reserved IP was left: %v", ips)
 		}
 	})
@@ -154,12 +155,12 @@ func TestCreateIsNotRepeated(t *testing.T) {
 	}
 	for name, break_ := range tests {
 		t.Run(name, func(t *testing.T) {
-			simulate(t, realistic, func(b *bench) {
-				b.must("v1")
-				b.cloud.Fault(break_(order))
-				b.must("v2")
-				b.expect("v2", "v1", "v2")
-				if n := len(b.cloud.Bills()); n != 2 {
+			simulation.Simulate(t, realistic, func(b *simulation.Bench) {
+				b.Must("v1")
+				b.Cloud.Fault(break_(order))
+				b.Must("v2")
+				b.Expect("v2", "v1", "v2")
+				if n := len(b.Cloud.Bills()); n != 2 {
 					t.Errorf("%d droplets were billed, want 2", n)
 				}
 			})
@@ -168,16 +169,16 @@ func TestCreateIsNotRepeated(t *testing.T) {
 }
 
 func TestKeepFailed(t *testing.T) {
-	simulate(t, realistic, func(b *bench) {
-		b.must("v1")
-		b.cloud.Break("v2", sandbox.Behaviour{Kind: sandbox.NeverHealthy})
-		b.op.KeepFailed = true
-		_, err := b.release(b.t.Context(), "v2")
+	simulation.Simulate(t, realistic, func(b *simulation.Bench) {
+		b.Must("v1")
+		b.Cloud.Break("v2", sandbox.Behaviour{Kind: sandbox.NeverHealthy})
+		b.Op.KeepFailed = true
+		_, err := b.Release(b.T.Context(), "v2")
 		var refused *release.Refused
 		if !errors.As(err, &refused) || len(refused.Leftovers) != 1 || !strings.Contains(refused.Leftovers[0].Command, "cattle gc --attempt") {
 			t.Fatalf("a kept droplet has to be named with the command that ends it: %v %+v", err, refused)
 		}
-		b.expect("v1", "v1", "v2")
+		b.Expect("v1", "v1", "v2")
 	})
 }
 
@@ -186,23 +187,23 @@ func TestKeepFailed(t *testing.T) {
 func TestInterrupted(t *testing.T) {
 	for _, step := range []string{"create", "boot", "handoff", "gate", "switch"} {
 		t.Run(step, func(t *testing.T) {
-			simulate(t, realistic, func(b *bench) {
-				b.must("v1")
-				ctx, cancel := context.WithCancelCause(b.t.Context())
+			simulation.Simulate(t, realistic, func(b *simulation.Bench) {
+				b.Must("v1")
+				ctx, cancel := context.WithCancelCause(b.T.Context())
 				stop := errors.New("interrupted")
-				b.op.Emit = func(e release.Event) {
-					b.record(e)
+				b.Op.Emit = func(e release.Event) {
+					b.Record(e)
 					if e.Step == step && e.State == release.StateRunning {
 						time.AfterFunc(50*time.Millisecond, func() { cancel(stop) })
 					}
 				}
-				_, err := b.release(ctx, "v2")
+				_, err := b.Release(ctx, "v2")
 				var refused *release.Refused
 				if !errors.As(err, &refused) {
-					t.Fatalf("got %v\n%s", err, b.history())
+					t.Fatalf("got %v\n%s", err, b.History())
 				}
-				b.op.Emit = b.record
-				b.expect("v1", "v1")
+				b.Op.Emit = b.Record
+				b.Expect("v1", "v1")
 			})
 		})
 	}
@@ -211,21 +212,21 @@ func TestInterrupted(t *testing.T) {
 // TestTwoAtOnce starts two releases together: one switches, the other says who
 // won and cleans up after itself.
 func TestTwoAtOnce(t *testing.T) {
-	simulate(t, realistic, func(b *bench) {
-		b.must("v1")
-		w, err := b.op.SurveyRelease(b.t.Context(), b.site)
+	simulation.Simulate(t, realistic, func(b *simulation.Bench) {
+		b.Must("v1")
+		w, err := b.Op.SurveyRelease(b.T.Context(), b.Site)
 		if err != nil {
 			t.Fatal(err)
 		}
 		results := make(chan error, 2)
 		for _, v := range []string{"v2", "v3"} {
-			op := *b.op
-			p, err := release.PlanRelease("release", b.site, w, b.candidate(v))
+			op := *b.Op
+			p, err := release.PlanRelease("release", b.Site, w, b.Candidate(v))
 			if err != nil {
 				t.Fatal(err)
 			}
 			go func() {
-				_, err := op.Execute(b.t.Context(), p)
+				_, err := op.Execute(b.T.Context(), p)
 				results <- err
 			}()
 		}
@@ -239,10 +240,10 @@ func TestTwoAtOnce(t *testing.T) {
 			}
 		}
 		if won != 1 || lost == nil || !strings.Contains(lost.Error(), "came first") {
-			t.Fatalf("%d won; the loser: %v\n%s", won, lost, b.history())
+			t.Fatalf("%d won; the loser: %v\n%s", won, lost, b.History())
 		}
-		if got := len(b.running()); got != 2 {
-			t.Errorf("%d droplets run, want live and standby: %v", got, b.running())
+		if got := len(b.Running()); got != 2 {
+			t.Errorf("%d droplets run, want live and standby: %v", got, b.Running())
 		}
 	})
 }
@@ -250,50 +251,50 @@ func TestTwoAtOnce(t *testing.T) {
 // TestMovedByHand moves the reserved IP while the release boots: the release
 // stops, and leaves the IP where it was put.
 func TestMovedByHand(t *testing.T) {
-	simulate(t, realistic, func(b *bench) {
-		b.must("v1")
-		b.must("v2")
+	simulation.Simulate(t, realistic, func(b *simulation.Bench) {
+		b.Must("v1")
+		b.Must("v2")
 		once := false
-		b.op.Emit = func(e release.Event) {
-			b.record(e)
+		b.Op.Emit = func(e release.Event) {
+			b.Record(e)
 			if e.Step == "gate" && !once {
 				once = true
-				op := *b.op
+				op := *b.Op
 				op.Emit = nil
-				w, err := op.Survey(b.t.Context(), b.site)
+				w, err := op.Survey(b.T.Context(), b.Site)
 				if err != nil {
 					t.Error(err)
 					return
 				}
-				p, err := release.PlanRollback(b.site, w, "")
+				p, err := release.PlanRollback(b.Site, w, "")
 				if err != nil {
 					t.Error(err)
 					return
 				}
-				if _, err := op.Execute(b.t.Context(), p); err != nil {
+				if _, err := op.Execute(b.T.Context(), p); err != nil {
 					t.Error(err)
 				}
 			}
 		}
-		_, err := b.release(b.t.Context(), "v3")
-		b.op.Emit = b.record
+		_, err := b.Release(b.T.Context(), "v3")
+		b.Op.Emit = b.Record
 		if err == nil || !strings.Contains(err.Error(), "somebody else switched") {
-			t.Fatalf("got %v\n%s", err, b.history())
+			t.Fatalf("got %v\n%s", err, b.History())
 		}
-		b.expect("v1", "v1", "v2")
+		b.Expect("v1", "v1", "v2")
 	})
 }
 
 func TestNoStandby(t *testing.T) {
-	simulate(t, realistic, func(b *bench) {
-		b.must("v1")
-		_, err := b.rollback(b.t.Context(), "")
+	simulation.Simulate(t, realistic, func(b *simulation.Bench) {
+		b.Must("v1")
+		_, err := b.Rollback(b.T.Context(), "")
 		var none *release.Preflight
 		if !errors.As(err, &none) || !strings.Contains(none.Faults[0].Hint, "cattle release") {
 			t.Fatalf("got %v", err)
 		}
-		b.must("v2")
-		if _, err := b.rollback(b.t.Context(), "v0"); err == nil || !strings.Contains(err.Error(), "no standby runs release v0; there is v1") {
+		b.Must("v2")
+		if _, err := b.Rollback(b.T.Context(), "v0"); err == nil || !strings.Contains(err.Error(), "no standby runs release v0; there is v1") {
 			t.Fatalf("got %v", err)
 		}
 	})
@@ -301,58 +302,58 @@ func TestNoStandby(t *testing.T) {
 
 // TestStandbyIsGatedAgain: a standby that broke meanwhile is not switched to.
 func TestStandbyIsGatedAgain(t *testing.T) {
-	simulate(t, realistic, func(b *bench) {
-		b.must("v1")
-		b.must("v2")
-		b.cloud.Break("v1", sandbox.Behaviour{Kind: sandbox.NeverHealthy})
-		_, err := b.rollback(b.t.Context(), "")
+	simulation.Simulate(t, realistic, func(b *simulation.Bench) {
+		b.Must("v1")
+		b.Must("v2")
+		b.Cloud.Break("v1", sandbox.Behaviour{Kind: sandbox.NeverHealthy})
+		_, err := b.Rollback(b.T.Context(), "")
 		var refused *release.Refused
 		if !errors.As(err, &refused) || refused.Step != "gate" {
 			t.Fatalf("got %v", err)
 		}
-		b.expect("v2", "v1", "v2")
+		b.Expect("v2", "v1", "v2")
 	})
 }
 
 func TestKeepNothingAndExpiry(t *testing.T) {
-	simulate(t, realistic, func(b *bench) {
-		b.must("v1")
-		b.site.Keep = 0
-		b.must("v2")
-		b.expect("v2", "v2")
-		b.site.Keep, b.site.StandbyFor = 1, time.Hour
-		b.must("v3")
-		b.expect("v3", "v2", "v3")
+	simulation.Simulate(t, realistic, func(b *simulation.Bench) {
+		b.Must("v1")
+		b.Site.Keep = 0
+		b.Must("v2")
+		b.Expect("v2", "v2")
+		b.Site.Keep, b.Site.StandbyFor = 1, time.Hour
+		b.Must("v3")
+		b.Expect("v3", "v2", "v3")
 		time.Sleep(2 * time.Hour)
-		w, err := b.op.Survey(b.t.Context(), b.site)
+		w, err := b.Op.Survey(b.T.Context(), b.Site)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := b.op.Collect(b.t.Context(), release.PlanGC(b.site, w, release.GCOptions{})); err != nil {
+		if err := b.Op.Collect(b.T.Context(), release.PlanGC(b.Site, w, release.GCOptions{})); err != nil {
 			t.Fatal(err)
 		}
-		b.expect("v3", "v3")
+		b.Expect("v3", "v3")
 	})
 }
 
 // TestGarbage leaves a candidate as a killed release does: it is spared while
 // its lease runs, and collected afterwards. Somebody else's droplet is not touched.
 func TestGarbage(t *testing.T) {
-	simulate(t, realistic, func(b *bench) {
-		b.must("v1")
-		b.post("/v2/droplets", map[string]any{"name": "other", "region": "fra1", "size": "s-1vcpu-1gb", "image": "debian-13-x64"})
+	simulation.Simulate(t, realistic, func(b *simulation.Bench) {
+		b.Must("v1")
+		b.Post("/v2/droplets", map[string]any{"name": "other", "region": "fra1", "size": "s-1vcpu-1gb", "image": "debian-13-x64"})
 		birth := droplets.Birth{Release: "v2", Attempt: strings.Repeat("e", 16), Lease: time.Now().Add(time.Hour),
 			Digest: strings.Repeat("d", 32), HostKey: strings.Repeat("c", 64)}
-		b.post("/v2/droplets", map[string]any{"name": "left", "region": "fra1", "size": "s-1vcpu-1gb", "image": "debian-13-x64",
+		b.Post("/v2/droplets", map[string]any{"name": "left", "region": "fra1", "size": "s-1vcpu-1gb", "image": "debian-13-x64",
 			"tags": []string{droplets.AppTag("blog"), birth.Tag()}})
 		time.Sleep(time.Minute)
 		collect := func() int {
-			w, err := b.op.Survey(b.t.Context(), b.site)
+			w, err := b.Op.Survey(b.T.Context(), b.Site)
 			if err != nil {
 				t.Fatal(err)
 			}
-			g := release.PlanGC(b.site, w, release.GCOptions{})
-			if err := b.op.Collect(b.t.Context(), g); err != nil {
+			g := release.PlanGC(b.Site, w, release.GCOptions{})
+			if err := b.Op.Collect(b.T.Context(), g); err != nil {
 				t.Fatal(err)
 			}
 			return len(g.Items)
@@ -360,14 +361,14 @@ func TestGarbage(t *testing.T) {
 		if n := collect(); n != 0 {
 			t.Errorf("%d collected while the lease runs", n)
 		}
-		if _, err := b.release(b.t.Context(), "v3"); err == nil || !strings.Contains(err.Error(), "v2") {
+		if _, err := b.Release(b.T.Context(), "v3"); err == nil || !strings.Contains(err.Error(), "v2") {
 			t.Errorf("a release beside one that is under way: %v", err)
 		}
 		time.Sleep(time.Hour)
 		if n := collect(); n != 1 {
 			t.Errorf("%d collected after the lease", n)
 		}
-		b.expect("v1", "", "v1")
+		b.Expect("v1", "", "v1")
 	})
 }
 
@@ -385,33 +386,33 @@ func TestPreflightCreatesNothing(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			simulate(t, realistic, func(b *bench) {
-				tt.change(&b.site)
-				_, err := b.release(b.t.Context(), "v1")
+			simulation.Simulate(t, realistic, func(b *simulation.Bench) {
+				tt.change(&b.Site)
+				_, err := b.Release(b.T.Context(), "v1")
 				var faults *release.Preflight
 				if !errors.As(err, &faults) || !strings.Contains(err.Error(), tt.text) || faults.Input() != tt.input {
 					t.Fatalf("got %v", err)
 				}
-				b.expect("")
+				b.Expect("")
 			})
 		})
 	}
 }
 
 func TestDestroy(t *testing.T) {
-	simulate(t, realistic, func(b *bench) {
-		b.must("v1")
-		b.must("v2")
-		b.post("/v2/droplets", map[string]any{"name": "other", "region": "fra1", "size": "s-1vcpu-1gb", "image": "debian-13-x64"})
-		w, err := b.op.Survey(b.t.Context(), b.site)
+	simulation.Simulate(t, realistic, func(b *simulation.Bench) {
+		b.Must("v1")
+		b.Must("v2")
+		b.Post("/v2/droplets", map[string]any{"name": "other", "region": "fra1", "size": "s-1vcpu-1gb", "image": "debian-13-x64"})
+		w, err := b.Op.Survey(b.T.Context(), b.Site)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := b.op.Destroy(b.t.Context(), b.site, release.PlanDestroy(w, true)); err != nil {
+		if err := b.Op.Destroy(b.T.Context(), b.Site, release.PlanDestroy(w, true)); err != nil {
 			t.Fatal(err)
 		}
-		b.expect("", "")
-		if ips := b.cloud.Snapshot().ReservedIPs; len(ips) != 0 {
+		b.Expect("", "")
+		if ips := b.Cloud.Snapshot().ReservedIPs; len(ips) != 0 {
 			t.Errorf("left: %v", ips)
 		}
 	})
@@ -420,113 +421,113 @@ func TestDestroy(t *testing.T) {
 // TestImpostor has a machine answer with another host key than the one that
 // the droplet was made with: nothing is handed to it.
 func TestImpostor(t *testing.T) {
-	simulate(t, realistic, func(b *bench) {
-		b.must("v1")
-		w, err := b.op.SurveyRelease(b.t.Context(), b.site)
+	simulation.Simulate(t, realistic, func(b *simulation.Bench) {
+		b.Must("v1")
+		w, err := b.Op.SurveyRelease(b.T.Context(), b.Site)
 		if err != nil {
 			t.Fatal(err)
 		}
-		c := b.candidate("v2")
+		c := b.Candidate("v2")
 		c.HostKey = strings.Repeat("0", 64)
-		p, err := release.PlanRelease("release", b.site, w, c)
+		p, err := release.PlanRelease("release", b.Site, w, c)
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = b.op.Execute(b.t.Context(), p)
+		_, err = b.Op.Execute(b.T.Context(), p)
 		var impostor *droplets.HostKeyError
 		if !errors.As(err, &impostor) {
 			t.Fatalf("got %v", err)
 		}
-		b.expect("v1", "v1")
+		b.Expect("v1", "v1")
 	})
 }
 
 // TestStrangerIsToldBefore: who holds none of the keys that the droplet will
 // take hears so before one is ordered.
 func TestStrangerIsToldBefore(t *testing.T) {
-	stranger, _ := operatorKey(t)
-	simulate(t, realistic, func(b *bench) {
-		b.op = b.operator(stranger)
-		_, err := b.release(b.t.Context(), "v1")
+	stranger := simulation.NewKey(t)
+	simulation.Simulate(t, realistic, func(b *simulation.Bench) {
+		b.Op = b.Operator(stranger)
+		_, err := b.Release(b.T.Context(), "v1")
 		var faults *release.Preflight
 		if !errors.As(err, &faults) || !faults.Input() || !strings.Contains(err.Error(), "none of the SSH keys on the droplet is yours") {
 			t.Fatalf("got %v", err)
 		}
-		b.expect("")
+		b.Expect("")
 	})
 }
 
 // TestLoginRefused: a key that the droplet does not take ends the release soon,
 // not at the boot's deadline.
 func TestLoginRefused(t *testing.T) {
-	stranger, _ := operatorKey(t)
-	simulate(t, realistic, func(b *bench) {
-		w, err := b.op.SurveyRelease(b.t.Context(), b.site)
+	stranger := simulation.NewKey(t)
+	simulation.Simulate(t, realistic, func(b *simulation.Bench) {
+		w, err := b.Op.SurveyRelease(b.T.Context(), b.Site)
 		if err != nil {
 			t.Fatal(err)
 		}
-		p, err := release.PlanRelease("release", b.site, w, b.candidate("v1"))
+		p, err := release.PlanRelease("release", b.Site, w, b.Candidate("v1"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		b.op = b.operator(stranger)
+		b.Op = b.Operator(stranger)
 		start := time.Now()
-		_, err = b.op.Execute(b.t.Context(), p)
+		_, err = b.Op.Execute(b.T.Context(), p)
 		var refused *droplets.AuthError
 		if !errors.As(err, &refused) {
-			t.Fatalf("got %v\n%s", err, b.history())
+			t.Fatalf("got %v\n%s", err, b.History())
 		}
 		if took := time.Since(start); took > 2*time.Minute {
 			t.Errorf("took %s", took)
 		}
-		b.expect("")
+		b.Expect("")
 	})
 }
 
 // TestCopiedProfile: another app that names this site's reserved IP must not
 // take it away.
 func TestCopiedProfile(t *testing.T) {
-	simulate(t, realistic, func(b *bench) {
-		b.site.ReservedIP = ""
-		ip := b.must("v1").IP
-		mine := b.site
-		b.site.App, b.site.ReservedIP = "shop", ip
-		_, err := b.release(b.t.Context(), "v1")
+	simulation.Simulate(t, realistic, func(b *simulation.Bench) {
+		b.Site.ReservedIP = ""
+		ip := b.Must("v1").IP
+		mine := b.Site
+		b.Site.App, b.Site.ReservedIP = "shop", ip
+		_, err := b.Release(b.T.Context(), "v1")
 		var faults *release.Preflight
 		if !errors.As(err, &faults) || !faults.Input() || !strings.Contains(err.Error(), "is the app blog's") {
 			t.Fatalf("got %v", err)
 		}
-		b.site = mine
-		b.expect("v1", "v1")
+		b.Site = mine
+		b.Expect("v1", "v1")
 	})
 }
 
 // TestLegacyMachine moves a reserved IP away from a machine that cattle did
 // not make, and leaves that machine alone.
 func TestLegacyMachine(t *testing.T) {
-	simulate(t, realistic, func(b *bench) {
-		b.post("/v2/droplets", map[string]any{"name": "old-server", "region": "fra1", "size": "s-1vcpu-1gb", "image": "debian-13-x64"})
+	simulation.Simulate(t, realistic, func(b *simulation.Bench) {
+		b.Post("/v2/droplets", map[string]any{"name": "old-server", "region": "fra1", "size": "s-1vcpu-1gb", "image": "debian-13-x64"})
 		time.Sleep(time.Minute)
-		old := b.cloud.Snapshot().Droplets[0].ID
-		b.post("/v2/reserved_ips", map[string]any{"droplet_id": old})
+		old := b.Cloud.Snapshot().Droplets[0].ID
+		b.Post("/v2/reserved_ips", map[string]any{"droplet_id": old})
 		time.Sleep(time.Minute)
-		b.site.ReservedIP = b.cloud.Snapshot().ReservedIPs[0].IP
+		b.Site.ReservedIP = b.Cloud.Snapshot().ReservedIPs[0].IP
 		// Nothing answers on the old machine, so the interruption is its own.
-		b.site.Cutover = release.Cutover{Failed: 1000, Gap: time.Hour}
-		b.must("v1")
-		b.expect("v1", "", "v1")
-		b.must("v2")
-		b.expect("v2", "", "v1", "v2")
+		b.Site.Cutover = release.Cutover{Failed: 1000, Gap: time.Hour}
+		b.Must("v1")
+		b.Expect("v1", "", "v1")
+		b.Must("v2")
+		b.Expect("v2", "", "v1", "v2")
 	})
 }
 
 // TestListsLag: the live droplet is missing from a list that is stale; it is
 // known all the same, by the reserved IP that it holds.
 func TestListsLag(t *testing.T) {
-	simulate(t, realistic, func(b *bench) {
-		b.must("v1")
-		b.cloud.Fault(sandbox.Fault{Method: "GET", Path: "/v2/droplets", Count: 1, Nth: 1, Stale: time.Hour})
-		w, err := b.op.Survey(b.t.Context(), b.site)
+	simulation.Simulate(t, realistic, func(b *simulation.Bench) {
+		b.Must("v1")
+		b.Cloud.Fault(sandbox.Fault{Method: "GET", Path: "/v2/droplets", Count: 1, Nth: 1, Stale: time.Hour})
+		w, err := b.Op.Survey(b.T.Context(), b.Site)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -14,24 +14,25 @@ import (
 
 	"cattle/droplets"
 	"cattle/droplets/release"
+	"cattle/droplets/release/simulation"
 	"cattle/droplets/sandbox"
 )
 
 // watched renders a candidate whose droplet knows the verb traffic, as one does
 // whose profile has release.bake.
-func (b *bench) watched(version string) *release.Candidate {
-	c := b.candidate(version)
+func watched(b *simulation.Bench, version string) *release.Candidate {
+	c := b.Candidate(version)
 	const script = "write_files:\n- {path: /opt/cattle/traffic, permissions: '0755', content: x}\n"
 	c.UserData = bytes.Replace(c.UserData, []byte("write_files:\n"), []byte(script), 1)
 	return c
 }
 
 // watch10 is a site with one good release and a watch of ten minutes.
-func watch10(t *testing.T, f func(*bench)) {
+func watch10(t *testing.T, f func(*simulation.Bench)) {
 	t.Helper()
-	simulate(t, realistic, func(b *bench) {
-		b.site.Watch = 10 * time.Minute
-		if _, err := b.execute(b.t.Context(), b.op, b.watched("v1")); err != nil {
+	simulation.Simulate(t, realistic, func(b *simulation.Bench) {
+		b.Site.Watch = 10 * time.Minute
+		if _, err := b.Execute(b.T.Context(), b.Op, watched(b, "v1")); err != nil {
 			t.Fatal(err)
 		}
 		f(b)
@@ -39,11 +40,11 @@ func watch10(t *testing.T, f func(*bench)) {
 }
 
 // visit asks for the site through the reserved IP twice a second, as a browser.
-func (b *bench) visit() (stop func()) {
-	ctx, cancel := context.WithCancel(b.t.Context())
-	ip := b.cloud.Snapshot().ReservedIPs[0].IP
+func visit(b *simulation.Bench) (stop func()) {
+	ctx, cancel := context.WithCancel(b.T.Context())
+	ip := b.Cloud.Snapshot().ReservedIPs[0].IP
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-		return b.cloud.Dial(ctx, network, ip+":80")
+		return b.Cloud.Dial(ctx, network, ip+":80")
 	}}}
 	done := make(chan struct{})
 	go func() {
@@ -62,20 +63,20 @@ func (b *bench) visit() (stop func()) {
 }
 
 // during calls do when the watch has run for so long.
-func (b *bench) during(after time.Duration, do func()) {
-	b.op.Emit = func(e release.Event) {
-		b.record(e)
+func during(b *simulation.Bench, after time.Duration, do func()) {
+	b.Op.Emit = func(e release.Event) {
+		b.Record(e)
 		if e.Kind == release.KindStep && e.Step == "watch" && e.State == release.StateRunning {
 			time.AfterFunc(after, do)
 		}
 	}
 }
 
-func (b *bench) refused(err error) *release.Refused {
-	b.t.Helper()
+func refused(b *simulation.Bench, err error) *release.Refused {
+	b.T.Helper()
 	var refused *release.Refused
 	if !errors.As(err, &refused) || refused.Step != "watch" {
-		b.t.Fatalf("got %v, want a refusal by the watch\n%s", err, b.history())
+		b.T.Fatalf("got %v, want a refusal by the watch\n%s", err, b.History())
 	}
 	return refused
 }
@@ -83,39 +84,39 @@ func (b *bench) refused(err error) *release.Refused {
 // TestWatchPasses: a good release is watched, for the time that was asked for
 // and without a request to the API, and is compared with the old one.
 func TestWatchPasses(t *testing.T) {
-	watch10(t, func(b *bench) {
-		defer b.visit()()
+	watch10(t, func(b *simulation.Bench) {
+		defer visit(b)()
 		time.Sleep(15 * time.Minute)
 		calls := -1
-		b.during(time.Second, func() { calls = len(b.cloud.Requests()) })
-		b.during2(b.site.Watch-time.Second, func() {
-			if n := len(b.cloud.Requests()); n != calls {
+		during(b, time.Second, func() { calls = len(b.Cloud.Requests()) })
+		during2(b, b.Site.Watch-time.Second, func() {
+			if n := len(b.Cloud.Requests()); n != calls {
 				t.Errorf("%d requests to the API during the watch", n-calls)
 			}
 		})
-		r, err := b.execute(b.t.Context(), b.op, b.watched("v2"))
+		r, err := b.Execute(b.T.Context(), b.Op, watched(b, "v2"))
 		if err != nil {
-			t.Fatal(err, b.history())
+			t.Fatal(err, b.History())
 		}
 		w := r.Watch
-		if w == nil || w.Took != b.site.Watch || w.Errors != 0 || w.Before == nil {
+		if w == nil || w.Took != b.Site.Watch || w.Errors != 0 || w.Before == nil {
 			t.Fatalf("the report: %+v", w)
 		}
 		// Two a second in ten minutes; cattle's own checks are not counted.
 		if w.Requests < 1100 || w.Requests > 1210 || w.Before.Requests < 1100 || w.Before.Requests > 1210 {
 			t.Errorf("%d requests, %d before", w.Requests, w.Before.Requests)
 		}
-		if n := strings.Count(b.history(), "requests 0 failed; before: of"); n < 9 || n > 11 {
-			t.Errorf("the operator was told %d times\n%s", n, b.history())
+		if n := strings.Count(b.History(), "requests 0 failed; before: of"); n < 9 || n > 11 {
+			t.Errorf("the operator was told %d times\n%s", n, b.History())
 		}
-		b.expect("v2", "v1", "v2")
+		b.Expect("v2", "v1", "v2")
 	})
 }
 
 // during2 adds to during.
-func (b *bench) during2(after time.Duration, do func()) {
-	emit := b.op.Emit
-	b.op.Emit = func(e release.Event) {
+func during2(b *simulation.Bench, after time.Duration, do func()) {
+	emit := b.Op.Emit
+	b.Op.Emit = func(e release.Event) {
 		emit(e)
 		if e.Kind == release.KindStep && e.Step == "watch" && e.State == release.StateRunning {
 			time.AfterFunc(after, do)
@@ -136,16 +137,16 @@ func TestWatchTakesBack(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(string(tt.kind), func(t *testing.T) {
-			watch10(t, func(b *bench) {
-				defer b.visit()()
+			watch10(t, func(b *simulation.Bench) {
+				defer visit(b)()
 				time.Sleep(time.Minute)
-				b.cloud.Break("v2", sandbox.Behaviour{Kind: tt.kind, After: 3 * time.Minute})
-				_, err := b.execute(b.t.Context(), b.op, b.watched("v2"))
-				refused := b.refused(err)
+				b.Cloud.Break("v2", sandbox.Behaviour{Kind: tt.kind, After: 3 * time.Minute})
+				_, err := b.Execute(b.T.Context(), b.Op, watched(b, "v2"))
+				refused := refused(b, err)
 				if !strings.Contains(refused.Error(), tt.text) || refused.Serving != "v1" || len(refused.Leftovers) > 0 {
 					t.Errorf("serving %q, left over %v: %v", refused.Serving, refused.Leftovers, refused)
 				}
-				b.expect("v1", "v1")
+				b.Expect("v1", "v1")
 			})
 		})
 	}
@@ -154,22 +155,22 @@ func TestWatchTakesBack(t *testing.T) {
 // TestWatchHoldsWhatItDestroys: with keep: 0 the old one lives until the watch
 // is over.
 func TestWatchHoldsWhatItDestroys(t *testing.T) {
-	watch10(t, func(b *bench) {
-		b.site.Keep = 0
-		b.during(9*time.Minute, func() {
-			if got := b.running(); !slices.Equal(got, []string{"v1", "v2"}) {
+	watch10(t, func(b *simulation.Bench) {
+		b.Site.Keep = 0
+		during(b, 9*time.Minute, func() {
+			if got := b.Running(); !slices.Equal(got, []string{"v1", "v2"}) {
 				t.Errorf("during the watch %v run", got)
 			}
 		})
-		if _, err := b.execute(b.t.Context(), b.op, b.watched("v2")); err != nil {
+		if _, err := b.Execute(b.T.Context(), b.Op, watched(b, "v2")); err != nil {
 			t.Fatal(err)
 		}
-		b.expect("v2", "v2")
-		b.op.Emit = b.record
-		b.cloud.Break("v3", sandbox.Behaviour{Kind: sandbox.FailsLater, After: 3 * time.Minute})
-		_, err := b.execute(b.t.Context(), b.op, b.watched("v3"))
-		b.refused(err)
-		b.expect("v2", "v2")
+		b.Expect("v2", "v2")
+		b.Op.Emit = b.Record
+		b.Cloud.Break("v3", sandbox.Behaviour{Kind: sandbox.FailsLater, After: 3 * time.Minute})
+		_, err := b.Execute(b.T.Context(), b.Op, watched(b, "v3"))
+		refused(b, err)
+		b.Expect("v2", "v2")
 	})
 }
 
@@ -177,15 +178,15 @@ func TestWatchHoldsWhatItDestroys(t *testing.T) {
 func TestWatchInterrupted(t *testing.T) {
 	for _, after := range []time.Duration{0, time.Millisecond, 10 * time.Second, 4*time.Minute + 123*time.Millisecond, 10*time.Minute - time.Millisecond} {
 		t.Run(after.String(), func(t *testing.T) {
-			watch10(t, func(b *bench) {
-				ctx, cancel := context.WithCancelCause(b.t.Context())
+			watch10(t, func(b *simulation.Bench) {
+				ctx, cancel := context.WithCancelCause(b.T.Context())
 				stop := errors.New("interrupted")
-				b.during(after, func() { cancel(stop) })
-				_, err := b.execute(ctx, b.op, b.watched("v2"))
-				if refused := b.refused(err); !errors.Is(err, stop) || refused.Serving != "v1" || len(refused.Leftovers) > 0 {
+				during(b, after, func() { cancel(stop) })
+				_, err := b.Execute(ctx, b.Op, watched(b, "v2"))
+				if refused := refused(b, err); !errors.Is(err, stop) || refused.Serving != "v1" || len(refused.Leftovers) > 0 {
 					t.Errorf("%v, serving %q, left over %v", err, refused.Serving, refused.Leftovers)
 				}
-				b.expect("v1", "v1")
+				b.Expect("v1", "v1")
 			})
 		})
 	}
@@ -200,17 +201,17 @@ func TestWatchSkipped(t *testing.T) {
 		}
 		return out
 	}
-	simulate(t, realistic, func(b *bench) {
-		b.site.Watch = time.Hour
-		if r := b.must("v1"); slices.Contains(steps(r), "watch") || r.Watch != nil {
+	simulation.Simulate(t, realistic, func(b *simulation.Bench) {
+		b.Site.Watch = time.Hour
+		if r := b.Must("v1"); slices.Contains(steps(r), "watch") || r.Watch != nil {
 			t.Error("a first release is watched")
 		}
-		b.site.Watch = 0
-		if r := b.must("v2"); slices.Contains(steps(r), "watch") {
+		b.Site.Watch = 0
+		if r := b.Must("v2"); slices.Contains(steps(r), "watch") {
 			t.Error("a release is watched that is not to be")
 		}
-		b.site.Watch = time.Hour
-		back, err := b.rollback(b.t.Context(), "")
+		b.Site.Watch = time.Hour
+		back, err := b.Rollback(b.T.Context(), "")
 		if err != nil || slices.Contains(steps(back), "watch") {
 			t.Errorf("a rollback is watched, or failed: %v", err)
 		}
@@ -220,17 +221,17 @@ func TestWatchSkipped(t *testing.T) {
 // TestWatchWithoutFigures: the old droplet does not know the verb, or cannot be
 // asked. The release is watched for what is wrong in itself, and it is said so.
 func TestWatchWithoutFigures(t *testing.T) {
-	simulate(t, realistic, func(b *bench) {
-		b.must("v1")
-		b.site.Watch = 5 * time.Minute
-		r, err := b.execute(b.t.Context(), b.op, b.watched("v2"))
+	simulation.Simulate(t, realistic, func(b *simulation.Bench) {
+		b.Must("v1")
+		b.Site.Watch = 5 * time.Minute
+		r, err := b.Execute(b.T.Context(), b.Op, watched(b, "v2"))
 		if err != nil || r.Watch == nil || r.Watch.Before != nil || !strings.Contains(strings.Join(r.Notices, "\n"), "without release.bake") {
 			t.Errorf("%v, %+v, %q", err, r.Watch, r.Notices)
 		}
-		b.cloud.Break("v3", sandbox.Behaviour{Kind: sandbox.Restarts, After: 2 * time.Minute})
-		_, err = b.execute(b.t.Context(), b.op, b.watched("v3"))
-		b.refused(err)
-		b.expect("v2", "v1", "v2")
+		b.Cloud.Break("v3", sandbox.Behaviour{Kind: sandbox.Restarts, After: 2 * time.Minute})
+		_, err = b.Execute(b.T.Context(), b.Op, watched(b, "v3"))
+		refused(b, err)
+		b.Expect("v2", "v1", "v2")
 	})
 }
 
@@ -245,33 +246,33 @@ func TestWatchStays(t *testing.T) {
 		{"errors", sandbox.Behaviour{Kind: sandbox.Restarts, After: 5 * time.Minute}, true},
 		{"down", sandbox.Behaviour{Kind: sandbox.FailsLater, After: 5 * time.Minute}, false},
 	}
-	ruin := map[string]func(*bench, int){
-		"off": func(b *bench, id int) {
-			b.post(fmt.Sprintf("/v2/droplets/%d/actions", id), map[string]string{"type": "power_off"})
+	ruin := map[string]func(*simulation.Bench, int){
+		"off": func(b *simulation.Bench, id int) {
+			b.Post(fmt.Sprintf("/v2/droplets/%d/actions", id), map[string]string{"type": "power_off"})
 		},
-		"destroyed": func(b *bench, id int) { b.call("DELETE", fmt.Sprintf("/v2/droplets/%d", id), nil) },
-		"sick":      func(b *bench, _ int) { b.cloud.Break("v1", sandbox.Behaviour{Kind: sandbox.NeverHealthy}) },
+		"destroyed": func(b *simulation.Bench, id int) { b.Call("DELETE", fmt.Sprintf("/v2/droplets/%d", id), nil) },
+		"sick":      func(b *simulation.Bench, _ int) { b.Cloud.Break("v1", sandbox.Behaviour{Kind: sandbox.NeverHealthy}) },
 	}
 	for _, tt := range tests {
 		for how, do := range ruin {
 			t.Run(tt.name+" "+how, func(t *testing.T) {
-				watch10(t, func(b *bench) {
-					old := b.cloud.Snapshot().Droplets[0].ID
-					b.cloud.Break("v2", tt.broken)
-					b.during(time.Minute, func() { do(b, old) })
-					r, err := b.execute(b.t.Context(), b.op, b.watched("v2"))
+				watch10(t, func(b *simulation.Bench) {
+					old := b.Cloud.Snapshot().Droplets[0].ID
+					b.Cloud.Break("v2", tt.broken)
+					during(b, time.Minute, func() { do(b, old) })
+					r, err := b.Execute(b.T.Context(), b.Op, watched(b, "v2"))
 					var stays *release.Incomplete
 					var broken *release.Broken
 					switch {
 					case tt.serves && !errors.As(err, &stays), !tt.serves && !errors.As(err, &broken):
-						t.Fatalf("got %v\n%s", err, b.history())
+						t.Fatalf("got %v\n%s", err, b.History())
 					case !strings.Contains(err.Error(), "is not sound any more"):
 						t.Errorf("it does not say why it stays: %v", err)
 					}
-					if live := holder(b.cloud.Snapshot()); live == nil || live.ID != r.Droplet {
+					if live := b.Holder(); live == nil || live.ID != r.Droplet {
 						t.Errorf("the reserved IP is at %+v", live)
 					}
-					if tt.serves && !slices.Contains(holder(b.cloud.Snapshot()).Tags, droplets.ServedTag) {
+					if tt.serves && !slices.Contains(b.Holder().Tags, droplets.ServedTag) {
 						t.Error("what stays is not marked")
 					}
 				})
@@ -283,20 +284,20 @@ func TestWatchStays(t *testing.T) {
 // TestWatchBesideOthers has another operator at work while a release is
 // watched: who moves the IP on keeps what he needs, and the watch says so.
 func TestWatchBesideOthers(t *testing.T) {
-	other := func(b *bench) *release.Operator {
-		op := *b.op
+	other := func(b *simulation.Bench) *release.Operator {
+		op := *b.Op
 		op.Emit = nil
 		return &op
 	}
 	t.Run("rollback", func(t *testing.T) {
-		watch10(t, func(b *bench) {
+		watch10(t, func(b *simulation.Bench) {
 			done := make(chan error, 1)
-			b.during(time.Minute, func() {
-				_, err := b.rollbackBy(b.t.Context(), other(b), "")
+			during(b, time.Minute, func() {
+				_, err := b.RollbackBy(b.T.Context(), other(b), "")
 				done <- err
 			})
-			_, err := b.execute(b.t.Context(), b.op, b.watched("v2"))
-			refused := b.refused(err)
+			_, err := b.Execute(b.T.Context(), b.Op, watched(b, "v2"))
+			refused := refused(b, err)
 			if refused.Serving != "v1" || !strings.Contains(err.Error(), "somebody moved") || len(refused.Leftovers) != 1 {
 				t.Errorf("serving %q: %v, left over %v", refused.Serving, err, refused.Leftovers)
 			}
@@ -304,63 +305,63 @@ func TestWatchBesideOthers(t *testing.T) {
 				t.Error(err)
 			}
 			// Which is what he can roll forward to.
-			b.expect("v1", "v1", "v2")
+			b.Expect("v1", "v1", "v2")
 		})
 	})
 	t.Run("release", func(t *testing.T) {
-		watch10(t, func(b *bench) {
+		watch10(t, func(b *simulation.Bench) {
 			done := make(chan error, 1)
-			b.during(time.Minute, func() {
-				_, err := b.execute(b.t.Context(), other(b), b.watched("v3"))
+			during(b, time.Minute, func() {
+				_, err := b.Execute(b.T.Context(), other(b), watched(b, "v3"))
 				done <- err
 			})
-			_, err := b.execute(b.t.Context(), b.op, b.watched("v2"))
-			refused := b.refused(err)
+			_, err := b.Execute(b.T.Context(), b.Op, watched(b, "v2"))
+			refused := refused(b, err)
 			if refused.Serving != "v3" || !strings.Contains(err.Error(), "somebody moved") || len(refused.Leftovers) != 1 {
 				t.Errorf("serving %q: %v, left over %v", refused.Serving, err, refused.Leftovers)
 			}
-			if got := b.running(); !slices.Contains(got, "v2") {
+			if got := b.Running(); !slices.Contains(got, "v2") {
 				t.Error("what the other one goes back to was destroyed")
 			}
 			if err := <-done; err != nil {
 				t.Error(err)
 			}
-			b.expect("v3", "v1", "v3")
+			b.Expect("v3", "v1", "v3")
 		})
 	})
 	t.Run("release that fails its own watch", func(t *testing.T) {
-		watch10(t, func(b *bench) {
+		watch10(t, func(b *simulation.Bench) {
 			done := make(chan error, 1)
-			b.cloud.Break("v3", sandbox.Behaviour{Kind: sandbox.FailsLater, After: 3 * time.Minute})
-			b.during(time.Minute, func() {
-				_, err := b.execute(b.t.Context(), other(b), b.watched("v3"))
+			b.Cloud.Break("v3", sandbox.Behaviour{Kind: sandbox.FailsLater, After: 3 * time.Minute})
+			during(b, time.Minute, func() {
+				_, err := b.Execute(b.T.Context(), other(b), watched(b, "v3"))
 				done <- err
 			})
-			_, err := b.execute(b.t.Context(), b.op, b.watched("v2"))
-			b.refused(err)
-			if refused := b.refused(<-done); refused.Serving != "v2" {
+			_, err := b.Execute(b.T.Context(), b.Op, watched(b, "v2"))
+			refused(b, err)
+			if refused := refused(b, <-done); refused.Serving != "v2" {
 				t.Errorf("v3 is taken back to %q", refused.Serving)
 			}
-			b.expect("v2", "v1", "v2")
+			b.Expect("v2", "v1", "v2")
 		})
 	})
 	t.Run("gc", func(t *testing.T) {
-		watch10(t, func(b *bench) {
-			b.site.Keep = 0
-			b.cloud.Break("v2", sandbox.Behaviour{Kind: sandbox.FailsLater, After: 5 * time.Minute})
-			b.during(time.Minute, func() {
+		watch10(t, func(b *simulation.Bench) {
+			b.Site.Keep = 0
+			b.Cloud.Break("v2", sandbox.Behaviour{Kind: sandbox.FailsLater, After: 5 * time.Minute})
+			during(b, time.Minute, func() {
 				for _, opts := range []release.GCOptions{{}, {Standbys: true}} {
-					if err := b.gcBy(b.t.Context(), other(b), opts); err != nil {
+					if err := b.GCBy(b.T.Context(), other(b), opts); err != nil {
 						t.Error(err)
 					}
 				}
-				if live := holder(b.cloud.Snapshot()); slices.Contains(live.Tags, droplets.ServedTag) {
+				if live := b.Holder(); slices.Contains(live.Tags, droplets.ServedTag) {
 					t.Error("gc adopted a release that is watched")
 				}
 			})
-			_, err := b.execute(b.t.Context(), b.op, b.watched("v2"))
-			b.refused(err)
-			b.expect("v1", "v1")
+			_, err := b.Execute(b.T.Context(), b.Op, watched(b, "v2"))
+			refused(b, err)
+			b.Expect("v1", "v1")
 		})
 	})
 }
@@ -370,25 +371,24 @@ func TestWatchBesideOthers(t *testing.T) {
 func TestWatchKilled(t *testing.T) {
 	for _, by := range []string{"gc", "release", "rollback"} {
 		t.Run(by, func(t *testing.T) {
-			watch10(t, func(b *bench) {
-				p, op := b.process(point{}, false)
+			watch10(t, func(b *simulation.Bench) {
+				op, kill := b.Mortal()
 				done := make(chan struct{})
-				b.during(2*time.Minute, p.kill)
-				op.Emit = b.op.Emit
+				during(b, 2*time.Minute, kill)
+				op.Emit = b.Op.Emit
 				go func() {
 					defer close(done)
-					b.execute(b.t.Context(), op, b.watched("v2"))
+					b.Execute(b.T.Context(), op, watched(b, "v2"))
 				}()
-				<-p.dead
 				<-done
-				b.op.Emit = b.record
-				if err := b.gcBy(b.t.Context(), b.op, release.GCOptions{}); err != nil {
+				b.Op.Emit = b.Record
+				if err := b.GCBy(b.T.Context(), b.Op, release.GCOptions{}); err != nil {
 					t.Error(err)
 				}
-				b.expect("v2", "v1", "v2")
-				b.site.Watch = time.Minute
-				b.converge(by, true)
-				if b.serving() == "" {
+				b.Expect("v2", "v1", "v2")
+				b.Site.Watch = time.Minute
+				b.Converge(by, true)
+				if b.Serving() == "" {
 					t.Error("nothing serves")
 				}
 			})

@@ -68,6 +68,8 @@ type Options struct {
 	// called at the same time from several goroutines, and must keep nothing of
 	// what it gets. Nil is nobody.
 	Observe func(r *http.Request, body []byte, status int, h http.Header, answer []byte)
+	// Verb is how long a stub machine takes to begin a verb; nil: no time.
+	Verb func(verb string) time.Duration
 	// State is what State of another cloud gave: this one goes on from there, in
 	// memory, no earlier than that was. It is not for Machines, nor beside Dir.
 	State []byte

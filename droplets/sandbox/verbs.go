@@ -48,6 +48,9 @@ func (s *session) run(ctx context.Context, command string) int {
 	s.with(func(d *droplet, now time.Time) {
 		s.cloud.note(Change{At: now, What: Ran, Droplet: d.ID, Note: verb})
 	})
+	if begin := s.cloud.opt.Verb; begin != nil && sleep(ctx, begin(verb)) != nil {
+		return 1
+	}
 	return s.faulty(ctx, verb)
 }
 

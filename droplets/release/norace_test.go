@@ -1,6 +1,0 @@
-//go:build !race
-
-package release_test
-
-// skipped leaves out nothing: without the race detector every schedule runs.
-func skipped(int) bool { return false }

@@ -1,0 +1,191 @@
+package simulation
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"cattle/droplets"
+	"cattle/droplets/sandbox"
+)
+
+// quick are the latencies of schedules: orders overlap, and a droplet that is
+// destroyed lives on for longer than an assign takes. A call's own latency is
+// the wire's.
+var quick = sandbox.Latency{Active: 30 * time.Second, Assign: 2 * time.Second, Delete: 9 * time.Second, Power: 4 * time.Second}
+
+// A scene is a site in a state, and a verb to begin there.
+type scene struct {
+	name   string
+	verb   Verb
+	before []string     // releases that were put up
+	keep   int          // standbys that the profile keeps, from now on
+	break_ string       // this release answers 500 once it is live
+	ends   bool         // the verb is there to take the site down
+	fails  bool         // the verb is refused when nothing else goes wrong
+	more   func(*Bench) // what else there is
+	site   func(*Bench) // what else is different in the profile, from the beginning
+}
+
+func scenes() []*scene {
+	two := []string{"v1", "v2"}
+	orphan := func(b *Bench) { b.Orphan("e") }
+	baked := func(b *Bench) { b.MustBake("v1") }
+	return []*scene{
+		{name: "first release", keep: 1, verb: Releases("v3")},
+		{name: "release", before: two, keep: 1, more: orphan, verb: Releases("v3")},
+		{name: "release, keep 0", before: two, keep: 0, verb: Releases("v3")},
+		{name: "release, two standbys", before: []string{"v0", "v1", "v2"}, keep: 2, verb: Releases("v3")},
+		{name: "release, standby_for", before: two, keep: 1, verb: Releases("v3"), site: func(b *Bench) { b.Site.StandbyFor = 30 * 24 * time.Hour }},
+		{name: "release, standby off", before: two, keep: 1, verb: Releases("v3"), more: standbyOff},
+		{name: "release from a snapshot", before: two, keep: 1, verb: Releases("v3"), more: baked},
+		{name: "release taken back", before: two, keep: 1, break_: "v3", fails: true, verb: Releases("v3")},
+		{name: "release taken back, keep 0", before: two, keep: 0, break_: "v3", fails: true, verb: Releases("v3")},
+		{name: "first release taken back", keep: 1, break_: "v3", fails: true, verb: Releases("v3")},
+		{name: "rebuild", before: two, keep: 1, verb: Rebuilds},
+		{name: "rollback", before: two, keep: 1, verb: RollsBack},
+		{name: "gc", before: two, keep: 0, more: orphan, verb: Collects},
+		{name: "bake", before: two, keep: 1, more: baked, verb: Bakes},
+		{name: "destroy", before: two, keep: 1, ends: true, verb: Destroys, more: func(b *Bench) { baked(b); orphan(b) }},
+	}
+}
+
+func standbyOff(b *Bench) {
+	b.Post(fmt.Sprintf("/v2/droplets/%d/actions", b.standby()), map[string]string{"type": "power_off"})
+}
+
+// A theatre has the scenes ready: each is built once and begun again for every
+// schedule.
+type theatre struct {
+	key Key
+
+	mu     sync.Mutex
+	states map[string][]byte
+}
+
+func newTheatre(t testing.TB) *theatre {
+	return &theatre{key: NewKey(t), states: map[string][]byte{}}
+}
+
+// state is the cloud as the scene's verb finds it.
+func (th *theatre) state(t *testing.T, s *scene) []byte {
+	th.mu.Lock()
+	defer th.mu.Unlock()
+	if th.states[s.name] == nil {
+		synctest.Test(t, func(t *testing.T) {
+			WithBench(t, th.key, quick, func(b *Bench) { th.states[s.name] = s.build(b) })
+		})
+	}
+	return th.states[s.name]
+}
+
+// build puts the site up, beside things of somebody else's, and lets all
+// leases end.
+func (s *scene) build(b *Bench) []byte {
+	b.T.Helper()
+	somebodyElse(b)
+	if s.site != nil {
+		s.site(b)
+	}
+	for _, v := range s.before {
+		b.Site.Keep = len(s.before)
+		b.Must(v)
+		time.Sleep(time.Minute)
+	}
+	b.Site.Keep = max(s.keep, 1)
+	if len(s.before) > 2 && s.keep < 2 {
+		b.T.Fatalf("%s: more standbys than are kept", s.name)
+	}
+	if s.more != nil {
+		s.more(b)
+	}
+	if s.break_ != "" {
+		b.Cloud.Break(s.break_, sandbox.Behaviour{Kind: sandbox.FailsLive})
+	}
+	time.Sleep(LeaseOver)
+	state, err := b.Cloud.State()
+	if err != nil {
+		b.T.Fatal(err)
+	}
+	return state
+}
+
+// begin runs f in a bubble in which the scene begins.
+func (th *theatre) begin(t *testing.T, s *scene, seed uint64, f func(*Bench)) {
+	t.Helper()
+	state := th.state(t, s)
+	synctest.Test(t, func(t *testing.T) {
+		at, err := sandbox.StateTime(state)
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Until(at))
+		b := open(t, th.key, sandbox.Options{Latency: quick, State: state, Unlimited: true, Verb: verbTakes})
+		defer b.Cloud.Close()
+		b.Op = b.actor(calm).Operator
+		b.seed, b.ends = seed, s.ends
+		b.tries = 100 // the scene's own attempts count from 1
+		b.Site.Keep = s.keep
+		if s.site != nil {
+			s.site(b)
+		}
+		b.Before = b.Cloud.Snapshot()
+		f(b)
+	})
+}
+
+// verbTakes differs from verb to verb: some are asked for in the same moment.
+func verbTakes(verb string) time.Duration {
+	return time.Duration(mix(sum(verb)) % uint64(time.Millisecond))
+}
+
+// What is in the account beside the site.
+const (
+	foreignTag  = "somebody:else"
+	foreignName = "legacy"
+)
+
+// somebodyElse puts a droplet, a reserved IP, a snapshot and a tag into the
+// account that are none of the app's.
+func somebodyElse(b *Bench) {
+	b.Post("/v2/droplets", map[string]any{"name": foreignName, "region": "fra1", "size": "s-1vcpu-1gb", "image": "debian-13-x64", "tags": []string{foreignTag}})
+	time.Sleep(time.Minute)
+	id := b.Cloud.Snapshot().Droplets[0].ID
+	b.Post("/v2/reserved_ips", map[string]any{"droplet_id": id})
+	time.Sleep(time.Minute)
+	b.Post(fmt.Sprintf("/v2/droplets/%d/actions", id), map[string]string{"type": "snapshot", "name": foreignName})
+	time.Sleep(time.Minute)
+}
+
+// foreign tells somebody else's droplet.
+func foreign(d sandbox.Machine) bool {
+	return !slices.ContainsFunc(d.Tags, func(t string) bool { return strings.HasPrefix(t, "cattle:") }) && d.Name == foreignName
+}
+
+// foreignIP tells an address that leads to somebody else's droplet.
+func (b *Bench) foreignIP(s sandbox.Snapshot, ip string) bool {
+	for _, r := range s.ReservedIPs {
+		for _, d := range s.Droplets {
+			if r.IP == ip && r.Droplet == d.ID && foreign(d) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// standby is the newest droplet of the site that served and is not live; 0 for none.
+func (b *Bench) standby() int {
+	s, id := b.Cloud.Snapshot(), 0
+	live := b.holder(s)
+	for _, d := range s.Droplets {
+		if slices.Contains(d.Tags, droplets.ServedTag) && (live == nil || d.ID != live.ID) {
+			id = max(id, d.ID)
+		}
+	}
+	return id
+}

@@ -1,0 +1,209 @@
+package simulation
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"cattle/droplets/release"
+)
+
+// A schedule is a scene, who does what in it and when, and what goes wrong.
+type schedule struct {
+	kind  string // for the table: crash, fault, …
+	scene *scene
+	seed  uint64
+	parts []part
+	wrong []wrong
+	then  string // how the calm operator converges: gc, release or rollback
+	// also judges what is particular to the schedule, after all runs have ended.
+	also func(*Bench)
+	// turns, if there is one, decides in which order calls go on.
+	turns func(*Bench, []*actor)
+	tells bool // the history is wanted in any case
+}
+
+// A part is an operator with his verb.
+type part struct {
+	verb  Verb
+	name  string // of the verb
+	after time.Duration
+}
+
+// wrong is a trouble at a point of an operator's.
+type wrong struct {
+	trouble
+	at Point
+	op int // index of the part
+}
+
+func (s *schedule) String() string {
+	var w strings.Builder
+	fmt.Fprintf(&w, "%s: ", s.scene.name)
+	for i, x := range s.wrong {
+		if i > 0 {
+			w.WriteString("; ")
+		}
+		fmt.Fprintf(&w, "%s at %s", x.name, x.at)
+		if len(s.parts) > 1 {
+			fmt.Fprintf(&w, " of op%d", x.op+1)
+		}
+	}
+	if s.then != "" {
+		fmt.Fprintf(&w, "; then %s", s.then)
+	}
+	return w.String()
+}
+
+func (s *schedule) traits() (all traits) {
+	for _, w := range s.wrong {
+		all = all.and(w.traits)
+	}
+	return all
+}
+
+// alone is a schedule of the scene's own verb with one thing wrong.
+func (s *scene) alone(kind string, seed uint64, t trouble, at Point, then string) *schedule {
+	return &schedule{kind: kind, scene: s, seed: seed, parts: []part{{verb: s.verb, name: s.name}}, wrong: []wrong{{t, at, 0}}, then: then}
+}
+
+// longest is what no verb may take, whatever goes wrong once.
+const longest = 30 * time.Minute
+
+// play carries the schedule out and returns what was violated, with the history.
+func (s *schedule) play(t *testing.T, th *theatre) (found []violation, history string) {
+	th.begin(t, s.scene, s.seed, func(b *Bench) {
+		s.playOn(b)
+		b.judge(s)
+		found = b.found
+		if len(found) > 0 || s.tells {
+			history = b.History()
+		}
+	})
+	return found, history
+}
+
+// playOn runs the parts, then calms the cloud down and has another operator
+// converge.
+func (s *schedule) playOn(b *Bench) {
+	actors := make([]*actor, len(s.parts))
+	for i := range s.parts {
+		actors[i] = b.actor(fmt.Sprintf("op%d", i+1))
+	}
+	for _, w := range s.wrong {
+		b.Cloud.Fault(w.at.at(w.fault(b, actors[w.op]), actors[w.op].agent))
+	}
+	if s.turns != nil {
+		s.turns(b, actors)
+	}
+	done := make(chan *run, len(s.parts))
+	for i, p := range s.parts {
+		go func() {
+			time.Sleep(p.after)
+			done <- b.perform(actors[i], p.name, p.verb)
+		}()
+	}
+	for range s.parts {
+		r := <-done
+		if took := r.ended.Sub(r.began); took > longest && !r.killed {
+			b.violate(ends, "%s took %s", r.verb, took)
+		}
+	}
+	b.Cloud.ClearFaults()
+	s.settle(b)
+}
+
+// settle has another operator put things in order, once what was ordered has
+// had its time.
+func (s *schedule) settle(b *Bench) {
+	time.Sleep(time.Minute)
+	what := s.traits()
+	if s.also != nil {
+		s.also(b)
+	}
+	switch {
+	case s.scene.ends:
+		if _, err := Destroys(b, b.T.Context(), b.Op); err != nil && !what.stuck && !what.hand {
+			b.violate(converges, "destroy once more: %v", err)
+		}
+	case what.stuck:
+		// It stays stuck: nobody can do more than to say so.
+	case what.hand:
+		b.recover(s)
+	default:
+		b.converge(s.then, len(s.scene.before) > 0)
+	}
+}
+
+// perform has an operator carry out a verb, and keeps what came of it. It
+// returns when the verb does, or when the operator is killed.
+func (b *Bench) perform(a *actor, name string, verb Verb) *run {
+	r := &run{who: a.agent, op: a.Operator, verb: name, began: time.Now(), before: b.Cloud.Snapshot()}
+	b.mu.Lock()
+	b.runs = append(b.runs, r)
+	b.mu.Unlock()
+	b.mark(a.agent, "begins: %s", name)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		report, err := verb(b, a.ctx, a.Operator)
+		if !a.isDead() {
+			r.report, r.err = report, err
+		}
+	}()
+	select {
+	case <-done:
+	case <-a.dead:
+	}
+	if r.killed = a.isDead(); r.killed {
+		// What the process had sent in the same moment arrives, a call's latency
+		// later; no other operator is that fast.
+		time.Sleep(time.Second)
+	} else {
+		r.after, r.served = b.Cloud.Snapshot(), b.Serving()
+		b.mark(a.agent, "ends: %s", outcome(r.err))
+	}
+	r.skewed = a.skew.ahead.Load() != 0
+	b.mu.Lock()
+	r.ended = time.Now()
+	b.mu.Unlock()
+	return r
+}
+
+func outcome(err error) string {
+	if err == nil {
+		return "done"
+	}
+	kind := fmt.Sprintf("%T: ", err)
+	return strings.TrimPrefix(kind, "*release.") + err.Error() + " " + told(err)
+}
+
+// recover is converge where somebody had his hands in: what is served may be
+// nothing, and what is wrong may need a word from a person. The next release
+// goes through, or says what it wants.
+func (b *Bench) recover(s *schedule) {
+	ctx := b.T.Context()
+	time.Sleep(LeaseOver)
+	if err := b.GCBy(ctx, b.Op, release.GCOptions{}); err != nil && !explains(err) {
+		b.violate(converges, "gc afterwards: %v", err)
+	}
+	_, err := b.Release(ctx, "v9")
+	var refused *release.Refused
+	if errors.As(err, &refused) && strings.Contains(refused.Hint, "--no-handoff") {
+		time.Sleep(time.Minute)
+		c := b.Candidate("v9")
+		c.NoHandoff = true
+		_, err = b.Execute(ctx, b.Op, c)
+	}
+	if err != nil && !explains(err) {
+		b.violate(converges, "release afterwards: %v", err)
+	}
+}
+
+// explains tells an error that says what a person has to do.
+func explains(err error) bool {
+	var faults *release.Preflight
+	return errors.As(err, &faults) && faults.Faults[0].Hint != "" || strings.Contains(err.Error(), "left alone")
+}
