@@ -16,6 +16,7 @@ import (
 //	cattle:release:v1_2e2_2e0:<attempt>:<lease>:<digest>:<host key>
 //	cattle:served                                          was live and confirmed
 //	cattle:expires:1795000000:<droplet id>                 a standby's end, unix time
+//	cattle:pinned:1795000000:<droplet id>                  rolled back to, unix time
 //	cattle:bake:<attempt>:<lease>:<digest>:<host key>      becomes a snapshot
 //	cattle:baked:<packages>:1795000000                     on the snapshot: what of, and of when
 //
@@ -25,6 +26,7 @@ const (
 	appPrefix     = "cattle:app:"
 	releasePrefix = "cattle:release:"
 	expiresPrefix = "cattle:expires:"
+	pinnedPrefix  = "cattle:pinned:"
 	bakePrefix    = "cattle:bake:"
 	bakedPrefix   = "cattle:baked:"
 	// ServedTag marks a droplet that the reserved IP pointed at and that was
@@ -131,6 +133,37 @@ func (d Droplet) Birth() (Birth, bool) {
 	return found, n == 1 && len(d.apps()) < 2
 }
 
+// PinnedTag says that the droplet of that id was rolled back to, and when: no
+// rebuild replaces it until it is released again by hand, or unpinned.
+func PinnedTag(at time.Time, id int) string {
+	return fmt.Sprintf("%s%d:%d", pinnedPrefix, at.Unix(), id)
+}
+
+var pinnedRE = regexp.MustCompile(`^cattle:pinned:([0-9]{1,12}):([0-9]{1,18})$`)
+
+// Pins are the tags that pin the droplet. One that names another droplet says
+// nothing of this one.
+func (d Droplet) Pins() []string {
+	var out []string
+	for _, t := range d.Tags {
+		if m := pinnedRE.FindStringSubmatch(t); m != nil && m[2] == strconv.Itoa(d.ID) {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+// Pinned is since when the droplet is pinned; false when it is not.
+func (d Droplet) Pinned() (since time.Time, found bool) {
+	for _, t := range d.Pins() {
+		unix, _ := strconv.ParseInt(pinnedRE.FindStringSubmatch(t)[1], 10, 64)
+		if at := time.Unix(unix, 0); !found || at.Before(since) {
+			since, found = at, true
+		}
+	}
+	return since, found
+}
+
 // OwnTags are the tags that were made for this droplet alone, to be deleted with
 // it: its births, and ends that name it. A tag is deleted from all that carry it.
 func (d Droplet) OwnTags() []string {
@@ -141,7 +174,7 @@ func (d Droplet) OwnTags() []string {
 			out = append(out, t)
 		}
 	}
-	return out
+	return append(out, d.Pins()...)
 }
 
 var expiresRE = regexp.MustCompile(`^cattle:expires:[0-9]{1,12}:[0-9]+$`)

@@ -132,3 +132,18 @@ func TestBakeTags(t *testing.T) {
 		}
 	}
 }
+
+// TestPinned: a pin counts on the droplet that it names alone, and ends with it.
+func TestPinned(t *testing.T) {
+	at := time.Unix(1795000000, 0)
+	d := droplets.Droplet{ID: 7, Tags: []string{droplets.PinnedTag(at.Add(time.Hour), 7), droplets.PinnedTag(at, 7)}}
+	if since, ok := d.Pinned(); !ok || !since.Equal(at) || len(d.OwnTags()) != 2 {
+		t.Errorf("pinned since %s, %v; own tags %q", since, ok, d.OwnTags())
+	}
+	for _, tag := range []string{droplets.PinnedTag(at, 8), "cattle:pinned:7", "cattle:pinned:1:07", "cattle:pinned::7", "cattle:pinned:1:7:7"} {
+		d := droplets.Droplet{ID: 7, Tags: []string{tag}}
+		if _, ok := d.Pinned(); ok || len(d.OwnTags()) > 0 {
+			t.Errorf("%s pins droplet 7, or ends with it", tag)
+		}
+	}
+}

@@ -67,7 +67,7 @@ func newApp(std stdio) *cli.App {
 		},
 		Commands: []*cli.Command{
 			checkCommand(std), renderCommand(std), planCommand(std),
-			releaseCommand(std), rollbackCommand(std), rebuildCommand(std), bakeCommand(std),
+			releaseCommand(std), rollbackCommand(std), rebuildCommand(std), unpinCommand(std), bakeCommand(std),
 			statusCommand(std), sshCommand(std), gcCommand(std), destroyCommand(std),
 			sandboxCommand(std), demoCommand(std), rehearseCommand(std), versionCommand(std),
 		},

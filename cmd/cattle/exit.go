@@ -118,6 +118,8 @@ func diagnose(err error) (int, []failure) {
 		incomplete *release.Incomplete
 		broken     *release.Broken
 		notBaked   *release.NotBaked
+		notReady   *notReady
+		silent     *notServing
 	)
 	switch {
 	case errors.As(err, &faults):
@@ -138,6 +140,8 @@ func diagnose(err error) (int, []failure) {
 		return exitNotReleased, refusedFailures(refused)
 	case errors.As(err, &notBaked):
 		return exitFailed, notBakedFailures(notBaked)
+	case errors.As(err, &notReady) && !errors.As(err, &silent):
+		return exitLeftover, notReady.failures()
 	case errors.As(err, &incomplete):
 		return exitLeftover, leftoverFailures(incomplete.Leftovers)
 	}

@@ -136,7 +136,7 @@ func adopt(ctx context.Context, std stdio, o *release.Operator, w *release.World
 	switch {
 	case !v.Serving:
 		fmt.Fprintf(std.err, "%s was switched to by a release that did not end, and does not serve: standbys are spared\n", live.Name)
-		return &notServing{g.Site.App, v.Err, w}
+		return &notServing{g.Site.App, v.Err, w, nil}
 	case err != nil:
 		return err
 	}

@@ -52,6 +52,9 @@ func rebuild(ctx context.Context, std stdio, olderThan string, opts releaseOptio
 	if !w.OlderThan(age) {
 		return stillYoung(ctx, std, o, site, w, olderThan, opts.json)
 	}
+	if fault := w.PinFault(); fault != nil {
+		return &release.Preflight{Faults: []release.Fault{*fault}, Serving: w.Serving()}
+	}
 	opts.version, opts.pins = w.Serving(), o.Pins
 	return releaseLoaded(ctx, std, o, p, opts)
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"cattle/droplets"
 	"cattle/droplets/release"
 )
 
@@ -63,6 +65,13 @@ type dropletJSON struct {
 	Created time.Time `json:"created"`
 	Monthly float64   `json:"monthly_usd"`
 	GC      string    `json:"gc,omitempty"` // why gc would destroy it
+	// Ready tells of a standby whether it could take over, Problem why not, and
+	// Unchecked what was not looked at.
+	Ready     *bool  `json:"ready,omitempty"`
+	Problem   string `json:"problem,omitempty"`
+	Unchecked string `json:"unchecked,omitempty"`
+	// Pinned is since when rebuilds leave the live droplet alone.
+	Pinned *time.Time `json:"pinned,omitempty"`
 }
 
 func status(ctx context.Context, std stdio, file string, asJSON bool) error {
@@ -70,17 +79,64 @@ func status(ctx context.Context, std stdio, file string, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	verdict := o.Verify(ctx, site, w)
+	if err := logInIfCan(std, o, w); err != nil {
+		return err
+	}
+	defer o.Login.Close()
+	verdict, standbys := o.Check(ctx, site, w)
 	out := statusOf(site, w, verdict)
+	out.add(standbys)
 	if asJSON {
 		err = writeJSON(std.out, out)
 	} else {
 		err = out.print(std, w.Now)
 	}
-	if verdict.Serving {
-		return err
+	if !verdict.Serving {
+		return errors.Join(err, &notServing{site.App, verdict.Err, w, standbys})
 	}
-	return errors.Join(err, &notServing{site.App, verdict.Err, w})
+	standbys = slices.DeleteFunc(standbys, func(r release.Readiness) bool { return r.Problem == nil })
+	if len(standbys) > 0 {
+		err = errors.Join(err, &notReady{standbys})
+	}
+	return err
+}
+
+// logInIfCan finds the operator's SSH key where there is a standby to look at.
+// Without one less is looked at; one that was named and cannot be read is an error.
+func logInIfCan(std stdio, o *release.Operator, w *release.World) (err error) {
+	if len(w.Standbys) == 0 {
+		return nil
+	}
+	if o.Login, err = login(std); errors.Is(err, droplets.ErrNoSSHKey) {
+		o.Login, err = nil, nil
+	}
+	return err
+}
+
+// notReady is the failure of status where the site serves, and what a rollback
+// would go back to could not.
+type notReady struct{ standbys []release.Readiness }
+
+func (e *notReady) Error() string {
+	var parts []string
+	for _, f := range e.failures() {
+		parts = append(parts, f.Msg)
+	}
+	return strings.Join(parts, "; ")
+}
+
+func (e *notReady) failures() (out []failure) {
+	for _, r := range e.standbys {
+		hint := hintFor(r.Problem)
+		switch {
+		case r.Standby.Status == "off":
+			hint = fmt.Sprintf("doctl compute droplet-action power-on %d", r.Standby.ID)
+		case hint == "":
+			hint = fmt.Sprintf("to look at it: cattle ssh --to %d; a rebuild makes a standby of what is live: cattle rebuild", r.Standby.ID)
+		}
+		out = append(out, failure{Msg: fmt.Sprintf("the standby %s could not take over: %v", r.Standby.Name, r.Problem), Hint: hint})
+	}
+	return out
 }
 
 // notServing is the failure of status: the command worked, the site does not.
@@ -88,6 +144,8 @@ type notServing struct {
 	app string
 	err error
 	w   *release.World
+	// standbys are those that were looked at; nil: nobody did.
+	standbys []release.Readiness
 }
 
 func (e *notServing) Error() string { return fmt.Sprintf("%s does not serve: %v", e.app, e.err) }
@@ -96,15 +154,33 @@ func (e *notServing) Unwrap() error { return e.err }
 
 func (e *notServing) hint() string {
 	var way, proxy *net.OpError
+	back := e.wayBack()
 	switch {
 	case errors.As(e.err, &way) && way.Op == "socks connect" && errors.As(way.Err, &proxy):
 		return "the proxy of ALL_PROXY does not answer, so this says nothing of the site"
-	case len(e.w.Standbys) > 0:
-		return "cattle rollback"
+	case back != "":
+		return back
 	case e.w.Live != nil:
 		return "cattle rebuild"
 	}
 	return "cattle release VERSION"
+}
+
+// wayBack is the command that goes back to the newest standby that could take
+// over, "" if there is none.
+func (e *notServing) wayBack() string {
+	if e.standbys == nil && len(e.w.Standbys) > 0 {
+		return "cattle rollback"
+	}
+	for i, r := range e.standbys {
+		switch {
+		case r.Problem == nil && i == 0:
+			return "cattle rollback"
+		case r.Problem == nil:
+			return "cattle rollback " + r.Standby.Birth.Release
+		}
+	}
+	return ""
 }
 
 func statusOf(site release.Site, w *release.World, v release.Verdict) statusJSON {
@@ -125,6 +201,9 @@ func statusOf(site release.Site, w *release.World, v release.Verdict) statusJSON
 	}
 	if w.Live != nil {
 		add("live", *w.Live)
+		if since, pinned := w.Live.Pinned(); pinned {
+			out.Droplets[0].Pinned = &since
+		}
 	}
 	add("standby", w.Standbys...)
 	add("candidate", w.Candidates...)
@@ -140,6 +219,41 @@ func statusOf(site release.Site, w *release.World, v release.Verdict) statusJSON
 	return out
 }
 
+// add says of each standby whether it could take over.
+func (s *statusJSON) add(standbys []release.Readiness) {
+	for _, r := range standbys {
+		i := slices.IndexFunc(s.Droplets, func(d dropletJSON) bool { return d.ID == r.Standby.ID })
+		ready := r.Problem == nil
+		s.Droplets[i].Ready, s.Droplets[i].Unchecked = &ready, r.Unchecked
+		if !ready {
+			s.Droplets[i].Problem = r.Problem.Error()
+		}
+	}
+}
+
+// note is what a reader of the table has to know of a droplet.
+func (d dropletJSON) note() string {
+	var parts []string
+	switch {
+	case d.Problem != "":
+		parts = append(parts, "could not take over: "+d.Problem)
+	case d.Unchecked != "":
+		parts = append(parts, "not checked: "+d.Unchecked)
+	case d.Role == "candidate", d.Role == "baking":
+		parts = append(parts, "under way; to end it: cattle gc --attempt "+d.Attempt)
+	case d.Role == "ending":
+		parts = append(parts, "something is under way with it, its end most likely")
+	case d.Role == "unknown":
+		parts = append(parts, fmt.Sprintf("its tags were edited; to end it: doctl compute droplet delete %d", d.ID))
+	case d.Pinned != nil:
+		parts = append(parts, "pinned since "+d.Pinned.UTC().Format(time.RFC3339)+": no rebuild until cattle release VERSION, or cattle unpin")
+	}
+	if d.GC != "" {
+		parts = append(parts, "gc destroys it: "+d.GC)
+	}
+	return strings.Join(parts, "; ")
+}
+
 func (s statusJSON) print(std stdio, now time.Time) error {
 	var b strings.Builder
 	switch {
@@ -152,19 +266,8 @@ func (s statusJSON) print(std stdio, now time.Time) error {
 	}
 	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	for _, d := range s.Droplets {
-		note := ""
-		switch {
-		case d.GC != "":
-			note = "gc destroys it: " + d.GC
-		case d.Role == "candidate", d.Role == "baking":
-			note = "under way; to end it: cattle gc --attempt " + d.Attempt
-		case d.Role == "ending":
-			note = "something is under way with it, its end most likely"
-		case d.Role == "unknown":
-			note = fmt.Sprintf("its tags were edited; to end it: doctl compute droplet delete %d", d.ID)
-		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%s\t%s\t$%.2f a month\t%s\n",
-			d.Role, orNone(d.Release), d.Status, d.ID, orNone(d.Address), age(now.Sub(d.Created)), d.Monthly, note)
+			d.Role, orNone(d.Release), d.Status, d.ID, orNone(d.Address), age(now.Sub(d.Created)), d.Monthly, d.note())
 	}
 	t.Flush()
 	for _, s := range s.Snapshots {

@@ -3,7 +3,6 @@ package release
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -43,7 +42,7 @@ func (r *run) certificate(ctx context.Context) error {
 
 func (r *run) covered() bool {
 	c := r.status.Certificate
-	return c != nil && !slices.ContainsFunc(r.site.Domains, func(d string) bool { return !slices.Contains(c.Names, d) })
+	return c != nil && len(lacking(c, r.site.Domains)) == 0
 }
 
 // astray are the domains at which somebody else answers, or nobody. It asks

@@ -102,15 +102,19 @@ func (r *run) services(ctx context.Context) error {
 	})
 }
 
-// sound judges one answer of the droplet's status.
 func (r *run) sound(s droplets.MachineStatus) error {
+	return sound(s, r.birth.Attempt, r.site.Services)
+}
+
+// sound judges one answer of a droplet's status.
+func sound(s droplets.MachineStatus, attempt string, services []string) error {
 	switch {
-	case s.Attempt != r.birth.Attempt:
-		return fmt.Errorf("the droplet says that it is attempt %q, not %s", droplets.Printable(s.Attempt), r.birth.Attempt)
+	case s.Attempt != attempt:
+		return fmt.Errorf("the droplet says that it is attempt %q, not %s", droplets.Printable(s.Attempt), attempt)
 	case s.Boot != droplets.StepOK:
 		return fmt.Errorf("the boot is %s %s", droplets.Printable(string(s.Boot)), droplets.Printable(s.FailedStep))
 	}
-	for _, want := range r.site.Services {
+	for _, want := range services {
 		i := slices.IndexFunc(s.Services, func(have droplets.Service) bool { return have.Name == want })
 		if i < 0 {
 			return fmt.Errorf("service %s does not run", want)

@@ -181,6 +181,9 @@ func (p *Plan) switchTitle() string {
 func (p *Plan) retireTitle() string {
 	keep, end := p.afterwards()
 	var parts []string
+	if p.target != nil {
+		parts = append(parts, "pin it, so that no rebuild replaces it")
+	}
 	for _, m := range keep {
 		t := "keep " + m.Name + " as standby"
 		if p.Site.StandbyFor > 0 {

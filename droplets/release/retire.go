@@ -14,11 +14,13 @@ import (
 // retireWithin bounds the wait for a droplet's lock before it is destroyed.
 const retireWithin = 2 * time.Minute
 
-// retire marks what serves and what served, and destroys what nothing needs.
+// retire marks what serves and what served, pins what was gone back to, and
+// destroys what nothing needs.
 // It goes on after a failure: what stays is named as left over.
 func (r *run) retire(ctx context.Context) error {
 	keep, end := r.plan.afterwards()
 	r.mark(ctx, keep)
+	r.pin(ctx)
 	if len(keep) > 0 {
 		r.report.Standby = &StandbyAfter{keep[0].Birth.Release, keep[0].ID}
 	}
@@ -46,6 +48,19 @@ func (r *run) mark(ctx context.Context, keep []Member) {
 	}
 	if err := r.Cloud.TagDroplets(ctx, droplets.ServedTag, ids...); err != nil {
 		r.leftovers = append(r.leftovers, Leftover{What: "the mark that this release served", Err: err, Command: "cattle gc"})
+	}
+}
+
+// pin keeps what was gone back to from being replaced on a schedule: a rebuild
+// might bring back what the rollback was for.
+func (r *run) pin(ctx context.Context) {
+	if _, pinned := r.droplet.Pinned(); r.plan.target == nil || pinned {
+		return
+	}
+	tag := droplets.PinnedTag(time.Now(), r.droplet.ID)
+	if err := r.Cloud.TagDroplets(ctx, tag, r.droplet.ID); err != nil {
+		r.leftovers = append(r.leftovers, Leftover{What: "the pin that keeps rebuilds off " + r.plan.target.Name, Err: err,
+			Command: fmt.Sprintf("doctl compute droplet tag %d --tag-name %s", r.droplet.ID, tag)})
 	}
 }
 
