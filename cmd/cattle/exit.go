@@ -213,11 +213,14 @@ func hintFor(err error) string {
 	var impostor *droplets.HostKeyError
 	var silent *notServing
 	var missing *nspawn.MissingError
+	var holder *release.Holder
 	switch {
 	case errors.As(err, &missing) && missing.Install == "" && slices.Contains(missing.Missing, "root"):
 		return "become root: sudo --preserve-env=HOME cattle …"
 	case errors.As(err, &missing):
 		return missing.Install
+	case errors.As(err, &holder):
+		return "it went live in this moment; cattle gc finishes its release"
 	case errors.As(err, &silent):
 		return silent.hint()
 	case errors.As(err, &key):

@@ -38,6 +38,12 @@ func (e *NotBaked) Error() string { return "no snapshot was made: " + e.Why.Erro
 
 func (e *NotBaked) Unwrap() error { return e.Why.Err }
 
+// Holder means that a droplet was to be destroyed and was left alone: the
+// reserved IP had come to it since it was looked for.
+type Holder struct{ IP string }
+
+func (e *Holder) Error() string { return fmt.Sprintf("it holds the reserved IP %s: left alone", e.IP) }
+
 // A Leftover is something that still exists, or bills, and should not.
 type Leftover struct {
 	What    string

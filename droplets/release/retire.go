@@ -186,7 +186,7 @@ func (o *Operator) end(ctx context.Context, site Site, d droplets.Droplet, ips [
 	}
 	for _, ip := range ips {
 		if ip.DropletID == d.ID && d.ID != exempt {
-			return fmt.Errorf("it holds the reserved IP %s: left alone", ip.IP)
+			return &Holder{ip.IP}
 		}
 	}
 	if err := o.dropHalfMade(ctx, site, d); err != nil {
