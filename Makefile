@@ -10,7 +10,7 @@ TALLY := $(CURDIR)/bin/openapi.tally
 # The example's app is a module of its own, which ./... leaves out.
 BLOG  := examples/blog/app
 
-.PHONY: build demo test e2e lint bench fuzz clean
+.PHONY: build demo test chaos e2e lint bench fuzz clean
 
 build:
 	@mkdir -p bin
@@ -28,6 +28,14 @@ test:
 		@echo 'make: CATTLE_OPENAPI is not set: no answer of the sandbox was held against the description of the API')
 	$(GO) -C $(BLOG) test $(RACE) ./...
 
+# Commands killed and interrupted at random moments, as processes, under load
+# (Linux). It takes about seven minutes on two cores. A failure says which SEED
+# and RUN repeat it; KILLS is how many there are to be.
+KILLS ?= 200
+chaos: build
+	CHAOS_SEED=$(SEED) CHAOS_RUN=$(RUN) CHAOS_KILLS=$(KILLS) \
+		$(GO) test -tags chaos -count=1 -timeout 30m -run TestChaos -v ./cmd/cattle/
+
 # The rehearsal as a test, on machines that boot: Linux, as root, with
 # systemd-container, mmdebstrap, nftables and debian-archive-keyring.
 e2e: build
@@ -43,9 +51,11 @@ lint:
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$unformatted" || { echo "not gofmt-clean: $$unformatted"; exit 1; }
 	$(GO) vet ./...
 	$(GO) vet -tags live ./droplets/cloudtest/
+	$(GO) vet -tags chaos ./cmd/cattle/
 	$(GO) vet -tags e2e ./cmd/cattle/ ./droplets/sandbox/nspawn/
 	$(GO) tool staticcheck ./...
 	$(GO) tool staticcheck -tags e2e ./cmd/cattle/ ./droplets/sandbox/nspawn/
+	$(GO) tool staticcheck -tags chaos ./cmd/cattle/
 	$(GO) -C $(BLOG) vet ./...
 	staticcheck=$$($(GO) tool -n staticcheck) && cd $(BLOG) && $$staticcheck ./...
 

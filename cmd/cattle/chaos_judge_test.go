@@ -81,6 +81,21 @@ func (j *judge) unchanged(said string) {
 	}
 }
 
+// named asks for the status, before anything is cleaned up: of all that bills
+// and neither serves nor stands by it says how it ends.
+func (j *judge) named(ctx context.Context) {
+	time.Sleep(100 * time.Millisecond) // for what a mended way still brings
+	said := j.enter(ctx, "status").out.text()
+	time.Sleep(500 * time.Millisecond) // for what is about to be gone
+	w := j.s.look()
+	for _, d := range w.Droplets {
+		known := d.ID == w.live().ID || slices.Contains(d.Tags, "cattle:served") || strings.Contains(said, "cattle gc --attempt "+d.Attempt)
+		if isOurs(d.Tags) && !known {
+			j.complain("cattle status does not say how %s ends", d.Name)
+		}
+	}
+}
+
 // truth holds an exit status to what is the case. One that is 0 means that
 // what the result names serves.
 func (j *judge) truth(e *execution) {
@@ -113,7 +128,7 @@ func (j *judge) leftAtOnce(ctx context.Context) {
 		if args[0] == "destroy" {
 			args = append(args, "--yes")
 		}
-		e := j.type_(ctx, args...)
+		e := j.enter(ctx, args...)
 		// The undoing may have been over before the second signal.
 		over := e.exit == exitInput && strings.Contains(e.out.text(), "no candidate is of the attempt")
 		if e.exit != exitDone && !over && j.s.crowd != nil {
@@ -126,8 +141,8 @@ func (j *judge) leftAtOnce(ctx context.Context) {
 	}
 }
 
-// type_ runs a command as a person does.
-func (j *judge) type_(ctx context.Context, args ...string) *execution {
+// enter runs a command as a person does.
+func (j *judge) enter(ctx context.Context, args ...string) *execution {
 	e := j.s.run(ctx, nil, j.s.fill(args)...)
 	j.all = append(j.all, e)
 	j.truth(e)
@@ -141,7 +156,7 @@ const tries = 5
 // it says to type.
 func (j *judge) converge(ctx context.Context, args []string) {
 	for range tries {
-		e := j.type_(ctx, args...)
+		e := j.enter(ctx, args...)
 		if e.exit == exitDone {
 			j.spared(ctx, e)
 			return
@@ -166,7 +181,7 @@ func (j *judge) converge(ctx context.Context, args []string) {
 // follow types what was said to type, and what that says to type.
 func (j *judge) follow(ctx context.Context, advice []string) bool {
 	for range tries {
-		e := j.type_(ctx, advice...)
+		e := j.enter(ctx, advice...)
 		if e.exit == exitDone {
 			return true
 		}
@@ -197,7 +212,7 @@ func (e *execution) advice() []string {
 // spared ends by hand what a gc had to spare: the operator knows that he is gone.
 func (j *judge) spared(ctx context.Context, e *execution) {
 	for _, m := range regexp.MustCompile(`spared: .*cattle (gc --attempt [0-9a-f]{16})`).FindAllStringSubmatch(e.out.text(), -1) {
-		if e := j.type_(ctx, strings.Fields(m[1])...); e.exit != exitDone {
+		if e := j.enter(ctx, strings.Fields(m[1])...); e.exit != exitDone {
 			j.complain("exit status %d of cattle %s", e.exit, m[1])
 		}
 	}
@@ -206,11 +221,11 @@ func (j *judge) spared(ctx context.Context, e *execution) {
 // settled is the end of a run: a last gc, and nothing is there but what
 // serves, its standby, and a snapshot; nothing of others was touched.
 func (j *judge) settled(ctx context.Context) {
-	j.spared(ctx, j.type_(ctx, "gc"))
+	j.spared(ctx, j.enter(ctx, "gc"))
 	if j.run.number < firsts && j.s.look().standbys() == 0 {
 		j.converge(ctx, []string{"release", "--json", "VERSION"})
 	}
-	if e := j.type_(ctx, "status", "--json"); e.exit != exitDone {
+	if e := j.enter(ctx, "status", "--json"); e.exit != exitDone {
 		j.complain("exit status %d of cattle status", e.exit)
 	}
 	time.Sleep(500 * time.Millisecond) // for what gc has ended

@@ -63,6 +63,7 @@ func newChaosSite(ctx context.Context, t *testing.T) *chaosSite {
 		t.Fatal(err)
 	}
 	leakFiles(t, dir, map[string]string{"DB_PASSWORD": "a", "ADMINS": "root:b", "SMTP_USER": "c", "SMTP_PASSWORD": "d", "REGISTRY_PASSWORD": "e"})
+	s.write("cattle.yaml", strings.Replace(leakProfile, "deadline: 5s", "deadline: 30s", 1)+patience)
 	env["DIGITALOCEAN_API_URL"], env["ALL_PROXY"] = "http://"+s.api.addr, "socks5h://"+s.socks.addr
 	env["CI"], env["SOPS_AGE_KEY_FILE"] = "true", filepath.Join(dir, "age.key")
 	s.env = os.Environ()
@@ -71,6 +72,17 @@ func newChaosSite(ctx context.Context, t *testing.T) *chaosSite {
 	}
 	s.furnish(ctx)
 	return s
+}
+
+// patience keeps a busy computer from being taken for a bad release: what the
+// public got, the visitors tell.
+const patience = "release: {boot_within: 2m, cutover: {failed: 1000, gap: 30s}}\n"
+
+func (s *chaosSite) write(name, content string) {
+	s.t.Helper()
+	if err := os.WriteFile(filepath.Join(s.dir, name), []byte(content), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
 }
 
 // startSandbox returns the environment that the sandbox asks for.

@@ -19,9 +19,14 @@ import (
 	"cattle/droplets/release/probe"
 )
 
-// visitEvery makes the load on each site: 50 requests a second, each a TLS
-// connection of its own through the reserved IP.
-const visitEvery = 20 * time.Millisecond
+const (
+	// visitEvery makes the load on each site: 25 requests a second, each a TLS
+	// connection of its own through the reserved IP.
+	visitEvery = 40 * time.Millisecond
+	// visitWithin is a browser's patience: this may run on a computer that is
+	// busy with something else for seconds.
+	visitWithin = 30 * time.Second
+)
 
 // visitors ask a site at a fixed rate. Unlike a probe.Prober they know, of each
 // request that failed, whether the wire had cut that very connection.
@@ -80,7 +85,7 @@ type visit struct {
 
 func (v *visitors) visit(ctx context.Context) {
 	var one visit
-	rctx, cancel := context.WithTimeout(context.WithValue(ctx, visitKey{}, &one), probe.Timeout)
+	rctx, cancel := context.WithTimeout(context.WithValue(ctx, visitKey{}, &one), visitWithin)
 	defer cancel()
 	start := time.Now()
 	status, body, err := v.door.Get(rctx, v.client, "/")
