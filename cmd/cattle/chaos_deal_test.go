@@ -39,8 +39,8 @@ func dealt() []string {
 
 // usual is how long the commands take on a sandbox of `--latency fast`.
 func usual() map[string]time.Duration {
-	return map[string]time.Duration{"release": 5 * time.Second, "broken": 5 * time.Second, "rebuild": 5 * time.Second, "rollback": 2 * time.Second,
-		"bake": 6 * time.Second, "gc": 250 * time.Millisecond, "destroy": 350 * time.Millisecond}
+	return map[string]time.Duration{"release": 4500 * time.Millisecond, "broken": 5 * time.Second, "rebuild": 4500 * time.Millisecond, "rollback": 1800 * time.Millisecond,
+		"bake": 5 * time.Second, "gc": 200 * time.Millisecond, "destroy": 350 * time.Millisecond}
 }
 
 // aims are the steps at whose beginning half of the strikes aim: mostly at

@@ -135,7 +135,7 @@ func (j *judge) leftAtOnce(ctx context.Context) {
 			j.complain("exit status %d of what it said to type, cattle %s", e.exit, m[1])
 		}
 		time.Sleep(500 * time.Millisecond) // for the droplet to be gone
-		if left := j.s.look().site(); args[0] == "gc" && strings.Contains(strings.Join(left, "\n"), "candidate") {
+		if left := j.s.look().site(); strings.Contains(strings.Join(left, "\n"), "candidate") {
 			j.complain("cattle %s did not clean up: %q", m[1], left)
 		}
 	}

@@ -132,8 +132,32 @@ func (in interruption) play(t *testing.T, s *interruptedSite) {
 			t.Errorf("the account had %v before, has %v now", before, after)
 		}
 	}
-	if got := s.serving(); got != in.after {
+	if got := s.live().Release; got != in.after {
 		t.Errorf("%q serves, want %s", got, in.after)
+	}
+}
+
+// TestGCOfWhatWentLive ends an attempt whose droplet gets the reserved IP while
+// gc is at it: it is left alone, and what gc says to type finishes its release.
+func TestGCOfWhatWentLive(t *testing.T) {
+	t.Parallel()
+	s := newInterruptedSite(t)
+	s.box.cloud.Fault(sandbox.Fault{Method: http.MethodPost, Path: "/v2/tags/*/resources", Count: -1, Delay: anHour})
+	p := s.start("release", "v3")
+	s.await(p, "retire: ")
+	p.signal(syscall.SIGKILL)
+	p.wait()
+	s.box.cloud.ClearFaults()
+	// The first list of reserved IPs is that of a minute ago.
+	s.box.cloud.Fault(sandbox.Fault{Method: http.MethodGet, Path: "/v2/reserved_ips", Stale: time.Minute})
+	attempt := s.live().Attempt
+	p = s.start("gc", "--attempt", attempt)
+	if exit := p.wait(); exit != exitFailed || !strings.Contains(p.said(), "left alone\ncattle: hint: it went live in this moment; cattle gc") {
+		t.Errorf("exit status %d\n%s", exit, p.said())
+	}
+	s.must("gc")
+	if live := s.live(); live.Attempt != attempt || !slices.Contains(live.Tags, "cattle:served") {
+		t.Errorf("%s %v is live", live.Name, live.Tags)
 	}
 }
 
@@ -255,14 +279,15 @@ func (s *interruptedSite) members() (out []string) {
 	return out
 }
 
-func (s *interruptedSite) serving() string {
+// live is the droplet that holds the reserved IP.
+func (s *interruptedSite) live() (live sandbox.Machine) {
 	now := s.box.cloud.Snapshot()
 	for _, d := range now.Droplets {
 		if d.ID == now.ReservedIPs[0].Droplet {
-			return d.Release
+			live = d
 		}
 	}
-	return ""
+	return live
 }
 
 // await waits until the process has said something, or has called the API.
