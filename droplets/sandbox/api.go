@@ -86,7 +86,7 @@ func (c *Cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (c *Cloud) answer(h http.Header, r *http.Request, body []byte, f Fault) reply {
 	h.Set("Date", time.Now().UTC().Format(http.TimeFormat))
 	h.Set("X-Request-Id", c.requestID())
-	token := strings.TrimSpace(strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "))
+	token := bearer(r)
 	if !c.allowed(token) {
 		return unauthorized()
 	}
@@ -105,6 +105,9 @@ func (c *Cloud) answer(h http.Header, r *http.Request, body []byte, f Fault) rep
 }
 
 func (c *Cloud) allowed(token string) bool {
+	if _, limited := c.opt.Tokens[token]; limited {
+		return true
+	}
 	if c.opt.Token == "" {
 		return token != ""
 	}
@@ -141,6 +144,10 @@ func (c *Cloud) handle(f func(*call) reply) http.HandlerFunc {
 	return func(_ http.ResponseWriter, r *http.Request) {
 		d := r.Context().Value(callKey{}).(*dispatched)
 		d.q.Request = r
+		if !c.may(d.q) {
+			*d.out = forbidden()
+			return
+		}
 		d.q.now = c.lock()
 		defer c.mu.Unlock()
 		*d.out = f(d.q)

@@ -34,6 +34,10 @@ func unauthorized() reply {
 	return failure(http.StatusUnauthorized, "unauthorized", "Unable to authenticate you.")
 }
 
+func forbidden() reply {
+	return failure(http.StatusForbidden, "forbidden", "You do not have access for the attempted action.")
+}
+
 func tooMany() reply {
 	return failure(http.StatusTooManyRequests, "too_many_requests", "API Rate limit exceeded.")
 }

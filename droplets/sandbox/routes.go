@@ -5,7 +5,14 @@ import "net/http"
 // routes is the whole API. What is not here answers 404.
 func (c *Cloud) routes() *http.ServeMux {
 	mux := http.NewServeMux()
-	for pattern, f := range map[string]func(*call) reply{
+	for pattern, f := range c.handlers() {
+		mux.HandleFunc(pattern, c.handle(f))
+	}
+	return mux
+}
+
+func (c *Cloud) handlers() map[string]func(*call) reply {
+	return map[string]func(*call) reply{
 		"GET /v2/account": c.getAccount,
 
 		"GET /v2/account/keys":          c.getKeys,
@@ -80,8 +87,5 @@ func (c *Cloud) routes() *http.ServeMux {
 
 		"GET /v2/vpcs":      c.getVPCs,
 		"GET /v2/vpcs/{id}": c.getVPC,
-	} {
-		mux.HandleFunc(pattern, c.handle(f))
 	}
-	return mux
 }

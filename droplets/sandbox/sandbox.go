@@ -33,7 +33,10 @@ type Options struct {
 	Dir string
 	// Token is the bearer token that is accepted; empty accepts any that is
 	// not empty.
-	Token   string
+	Token string
+	// Tokens are further ones, each limited to the scopes that it has, such as
+	// reserved_ip:update. What it lacks is answered 403.
+	Tokens  map[string][]string
 	Latency Latency
 	// Open opens a sealed SOPS file (format dotenv, yaml or json) with an age
 	// identity, as sops does on a droplet. It is injected so that this package
@@ -94,6 +97,7 @@ type Cloud struct {
 	shelf   catalogue
 	ca      *authority
 	mux     *http.ServeMux
+	scopes  map[string][]string // by the mux's pattern
 	limiter limiter
 
 	mu       sync.Mutex
@@ -142,7 +146,7 @@ func New(opt Options) (*Cloud, error) {
 		queues:  map[string]chan struct{}{},
 	}
 	c.ctx, c.stop = context.WithCancel(context.Background())
-	c.mux = c.routes()
+	c.mux, c.scopes = c.routes(), scopes()
 	c.net.init(c)
 	if err := c.load(); err != nil {
 		c.stop()
