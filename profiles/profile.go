@@ -154,6 +154,9 @@ type Release struct {
 	// to go back; 0: not at all. It has nothing to do with `cattle bake`.
 	Bake    time.Duration `yaml:"bake"`
 	Cutover Cutover       `yaml:"cutover"`
+	// Guard has the live droplet take the reserved IP back by itself, if the
+	// operator vanishes between switch and confirm.
+	Guard bool `yaml:"guard"`
 }
 
 // Cutover is the budget of the switch; over it, the IP goes back.

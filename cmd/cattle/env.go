@@ -69,19 +69,29 @@ func login(std stdio) (*droplets.Login, error) {
 	return l, err
 }
 
-// cloudFromEnv takes the variables that doctl and the Terraform provider take.
-func cloudFromEnv(std stdio) (droplets.Cloud, error) {
+// apiToken takes the variables that doctl and the Terraform provider take. A
+// secret of a CI system often ends in a newline.
+func apiToken(std stdio) string {
 	token := std.env("DIGITALOCEAN_ACCESS_TOKEN")
 	if token == "" {
 		token = std.env("DIGITALOCEAN_TOKEN")
 	}
-	// A secret of a CI system often ends in a newline.
-	token = strings.TrimSpace(token)
+	return strings.TrimSpace(token)
+}
+
+// cloudFromEnv opens the API with the operator's token.
+func cloudFromEnv(std stdio) (droplets.Cloud, error) {
+	token := apiToken(std)
 	if token == "" {
 		return nil, &usageError{"no API token", "export DIGITALOCEAN_ACCESS_TOKEN=… (from https://cloud.digitalocean.com/account/api/tokens)"}
 	}
+	return openCloud(std, "DIGITALOCEAN_ACCESS_TOKEN", token)
+}
+
+// openCloud opens the API with a token that came from the variable name.
+func openCloud(std stdio, name, token string) (droplets.Cloud, error) {
 	if strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return nil, &usageError{"the API token has characters that no token has", "export DIGITALOCEAN_ACCESS_TOKEN=… in one line"}
+		return nil, &usageError{"the API token has characters that no token has", "export " + name + "=… in one line"}
 	}
 	api := std.env("DIGITALOCEAN_API_URL")
 	if u, err := url.Parse(api); api != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {

@@ -102,8 +102,8 @@ func printGarbage(std stdio, g *release.Garbage, w *release.World, opts gcOption
 				m.Name, m.Birth.Lease.UTC().Format(time.TimeOnly+" MST"), m.Birth.Attempt)
 		}
 	}
-	if m := g.Watched; m != nil {
-		fmt.Fprintf(&b, "spared: the release of %s may watch it until %s, and may go back to a standby until then\n", m.Name, g.WatchedUntil().UTC().Format(time.TimeOnly+" MST"))
+	if m := g.Undecided; m != nil {
+		fmt.Fprintf(&b, "spared: the release of %s may still be taken back; all else is left as it is until %s\n", m.Name, g.Until.UTC().Format(time.TimeOnly+" MST"))
 	}
 	for _, m := range w.Baking {
 		if m.Birth.Attempt != opts.Attempt {

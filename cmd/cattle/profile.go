@@ -74,6 +74,7 @@ func siteOf(p *profiles.Profile, services []string) release.Site {
 			Timeout: h.Timeout, Successes: h.Successes, Deadline: h.Deadline},
 		BootWithin: p.Release.BootWithin, Watch: p.Release.Bake, Keep: p.Release.Keep, StandbyFor: p.Release.StandbyFor,
 		Cutover:   release.Cutover{Failed: p.Release.Cutover.Failed, Gap: p.Release.Cutover.Gap},
+		Guard:     p.Release.Guard,
 		Untrusted: p.TLS.Staging,
 	}
 }

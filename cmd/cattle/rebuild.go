@@ -49,6 +49,9 @@ func rebuild(ctx context.Context, std stdio, olderThan string, opts releaseOptio
 	if w.Live == nil || !w.Live.Born {
 		return &release.Preflight{Faults: []release.Fault{{Msg: "there is no live droplet to rebuild", Hint: "cattle release VERSION"}}}
 	}
+	if faults := w.GuardFaults(site); len(faults) > 0 {
+		return &release.Preflight{Faults: faults, Serving: w.Serving()}
+	}
 	if !w.OlderThan(age) {
 		return stillYoung(ctx, std, o, site, w, olderThan, opts.json)
 	}

@@ -65,6 +65,10 @@ func releaseVersion(ctx context.Context, std stdio, opts releaseOptions) error {
 }
 
 func releaseLoaded(ctx context.Context, std stdio, o *release.Operator, p *profiles.Profile, opts releaseOptions) error {
+	tryGuard, err := guardOf(std, o, p, opts)
+	if err != nil {
+		return err
+	}
 	id, err := newIdentity()
 	if err != nil {
 		return err
@@ -72,6 +76,12 @@ func releaseLoaded(ctx context.Context, std stdio, o *release.Operator, p *profi
 	ready, err := prepare(ctx, o, p, opts.version, id, opts.pins)
 	if err != nil {
 		return err
+	}
+	if err := tryGuard(ctx, ready.world); err != nil {
+		return err
+	}
+	if p.Release.Guard && opts.noHandoff {
+		ready.notices = append(ready.notices, "this release is not guarded: --no-handoff says that the live droplet cannot be reached")
 	}
 	ready.candidate.NoHandoff, ready.candidate.NoSnapshot = opts.noHandoff, opts.noSnapshot
 	plan, err := release.PlanRelease(opts.verb, ready.site, ready.world, ready.candidate)

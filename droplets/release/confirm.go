@@ -34,9 +34,17 @@ func (o *Operator) door(site Site, address string, https bool) probe.Door {
 	return probe.Door{Dial: o.Dialer.DialContext, HTTPS: https, Address: address, Host: site.host(address), Untrusted: site.Untrusted}
 }
 
-// confirm proves, through the reserved IP, that the public gets this attempt
-// and that its health check holds, and that the switch stayed in its budget.
+// confirm proves that the public gets this release, and calls the guard off.
 func (r *run) confirm(ctx context.Context) error {
+	if err := r.public(ctx); err != nil {
+		return err
+	}
+	return r.disarm(ctx)
+}
+
+// public proves, through the reserved IP, that the public gets this attempt
+// and that its health check holds, and that the switch stayed in its budget.
+func (r *run) public(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, confirmWithin,
 		fmt.Errorf("%s did not answer as attempt %s, %d times in a row, within %s", r.ip, r.birth.Attempt, confirmations, brief(confirmWithin)))
 	defer cancel()

@@ -18,9 +18,11 @@ type Garbage struct {
 	// has to be adopted: until it is, the standbys are all that is known to
 	// serve, and Collect spares them.
 	Unmarked *Member
-	// Watched is a live droplet that its release may watch still. It is nobody
-	// else's to adopt, and it may go back to any standby.
-	Watched *Member
+	// Undecided is a live droplet whose release may still be taken back, until
+	// Until at the latest, see World.Undecided: nothing that may be needed for
+	// that is garbage.
+	Undecided *Member
+	Until     time.Time
 
 	world *World
 }
@@ -42,23 +44,21 @@ type GCOptions struct {
 // no standby is garbage: it may be all that is left of the site.
 func PlanGC(site Site, w *World, opts GCOptions) *Garbage {
 	g := &Garbage{Site: site, world: w}
-	for _, m := range w.Orphans {
-		g.add(m, "left behind by a "+map[bool]string{false: "release", true: "bake"}[m.Birth.Bake]+" that did not end")
-	}
 	for _, m := range slices.Concat(w.Candidates, w.Baking) {
 		if opts.Attempt != "" && m.Birth.Attempt == opts.Attempt {
 			g.add(m, "named by --attempt")
 		}
 	}
+	if g.Undecided, g.Until = w.Undecided(site); g.Undecided != nil {
+		return g
+	}
+	for _, m := range w.Orphans {
+		g.add(m, "left behind by a "+map[bool]string{false: "release", true: "bake"}[m.Birth.Bake]+" that did not end")
+	}
 	if w.Live == nil {
 		return g
 	}
-	switch {
-	case w.Live.Has(droplets.ServedTag):
-	case w.Now.Before(g.WatchedUntil()):
-		g.Watched = w.Live
-		return g
-	default:
+	if !w.Live.Has(droplets.ServedTag) {
 		g.Unmarked = w.Live
 	}
 	expired := w.expired()
@@ -79,13 +79,24 @@ func PlanGC(site Site, w *World, opts GCOptions) *Garbage {
 	return g
 }
 
-// WatchedUntil is when the watch of the live droplet's release is over at the
-// latest, if it has one: its lease covers all that comes before.
-func (g *Garbage) WatchedUntil() time.Time {
-	if g.Site.Watch == 0 {
-		return time.Time{}
+// Undecided is a live droplet of which nobody but its release can say yet that
+// it stays, and until when that is so at the latest. With release.bake its
+// release watches it, and may go back; with release.guard another droplet may
+// take the reserved IP back, where its operator is gone. The lease covers all
+// but the watch. It is nil when there is nothing to go back to.
+func (w *World) Undecided(site Site) (live *Member, until time.Time) {
+	live = w.Live
+	switch {
+	case !site.Guard && site.Watch == 0, live == nil || !live.Born, live.Has(droplets.ServedTag):
+		return nil, time.Time{}
+	case len(w.Standbys)+len(w.Orphans) == 0:
+		return nil, time.Time{}
 	}
-	return g.world.Live.Birth.Lease.Add(g.Site.Watch)
+	until = live.Birth.Lease.Add(site.Watch)
+	if !until.After(w.Now) {
+		return nil, time.Time{}
+	}
+	return live, until
 }
 
 func (g *Garbage) add(m Member, why string) { g.Items = append(g.Items, GarbageItem{m, why}) }

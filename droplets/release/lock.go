@@ -29,9 +29,17 @@ func (r *run) mayGoOn(ctx context.Context) error {
 
 func (r *run) first(all []Member) error {
 	now := r.Cloud.Now()
-	// The lease has to last until the reserved IP has moved: a candidate whose
-	// lease is over is an orphan, and anybody's to destroy.
-	if r.plan.target == nil && !r.birth.Lease.After(now.Add(switchWithin)) {
+	// The lease has to last until the reserved IP has moved, and until no guard
+	// can move it back: a candidate whose lease is over is an orphan, and
+	// anybody's to destroy.
+	until := now.Add(switchWithin)
+	if r.guard != nil {
+		if !r.guard.allows(now) {
+			return errGuardLate
+		}
+		until = r.guard.over()
+	}
+	if r.plan.target == nil && !r.birth.Lease.After(until) {
 		return errLeaseOver
 	}
 	for _, m := range all {

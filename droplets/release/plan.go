@@ -71,6 +71,10 @@ func PlanRelease(verb string, site Site, w *World, c *Candidate) (*Plan, error) 
 		p.Steps = append(p.Steps, Step{Name: "handoff", Title: fmt.Sprintf("carry the certificates over from %s", w.Live.Name), run: (*run).handoff})
 	}
 	p.Steps = append(p.Steps, p.commit()...)
+	if p.guards() {
+		i := slices.IndexFunc(p.Steps, func(s Step) bool { return s.Name == "switch" })
+		p.Steps = slices.Insert(p.Steps, i, Step{Name: "guard", Title: p.guardTitle(), run: (*run).arm})
+	}
 	p.Changes = p.changes()
 	p.Cost = p.cost(w.Size(site.Size).PriceMonthly, w.Size(site.Size).PriceHourly)
 	return p, nil

@@ -15,7 +15,7 @@ const maxUserData = 64 << 10
 // preflight finds every reason not to begin. It reads nothing: the survey did.
 func (w *World) preflight(site Site, c *Candidate) []Fault {
 	faults := w.orderFaults(site, c)
-	for _, check := range []func(Site) []Fault{w.quotaFaults, w.ipFaults, w.rivalFaults} {
+	for _, check := range []func(Site) []Fault{w.quotaFaults, w.ipFaults, w.rivalFaults, w.GuardFaults} {
 		faults = append(faults, check(site)...)
 	}
 	return faults
@@ -200,7 +200,11 @@ func (w *World) rivalFaults(Site) []Fault {
 
 // leaseFor is how long a candidate may need until it is live or given up.
 func leaseFor(site Site) time.Duration {
+	gated := site.BootWithin + handoffWithin + site.Health.Deadline
+	if site.Guard {
+		return gated + reachWithin + guardFor + guardPersists
+	}
 	// The switch counts three times: to wait until nothing is under way, to move,
 	// and what has to be left of the lease when that begins.
-	return site.BootWithin + handoffWithin + site.Health.Deadline + 3*switchWithin + confirmWithin
+	return gated + 3*switchWithin + confirmWithin
 }

@@ -79,6 +79,7 @@ type run struct {
 	old        figures      // of what served before, see watch
 	ip         string
 	probe      *probe.Prober
+	guard      *guard   // armed; nil without one
 	twins      []Member // other droplets of this attempt: an order that was carried out twice
 
 	undo      []undoStep // in the order of doing
@@ -270,6 +271,8 @@ func (r *run) hintFor(s Step, err error) string {
 		return "wait until it is done; if its operator is gone for good: cattle gc --attempt " + first.m.Birth.Attempt
 	case s.Name == "create" && r.plan.Base != nil && gone(err):
 		return "the snapshot was deleted meanwhile, or cannot be used any more: release again, or do without with --no-snapshot"
+	case s.Name == "guard":
+		return "the live droplet holds the guard; without one: release.guard: false, or --no-handoff where that droplet cannot be reached any more"
 	case s.Name == "handoff":
 		return "if the live droplet cannot be reached any more: add --no-handoff, and new certificates are asked for"
 	}

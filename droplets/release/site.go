@@ -38,6 +38,9 @@ type Site struct {
 	Keep       int           // standbys
 	StandbyFor time.Duration // 0: until the next release
 	Cutover    Cutover
+	// Guard has the live droplet take the reserved IP back by itself, if the
+	// operator vanishes between switch and confirm.
+	Guard bool
 	// Untrusted is set when the certificates come from a test authority: names
 	// and dates are verified then, the issuer is not.
 	Untrusted bool
@@ -71,6 +74,9 @@ type Operator struct {
 	Cloud  droplets.Cloud
 	Dialer droplets.Dialer
 	Login  *droplets.Login
+	// GuardToken is the API token that a guarded release hands to the live
+	// droplet while it switches: reserved_ip:update is all that it needs.
+	GuardToken interface{ Reveal() string }
 	// Emit is told of all that happens, from several goroutines but never at
 	// the same time.
 	Emit func(Event)

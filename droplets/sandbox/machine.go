@@ -57,6 +57,7 @@ func (c *Cloud) powerOff(d *droplet, at time.Time) {
 		d.Disk.BootAt = time.Time{}
 	}
 	d.Disk.OnAt = time.Time{}
+	c.dropGuard(d.ID)
 	c.net.cut(d.ID)
 }
 

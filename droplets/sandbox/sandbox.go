@@ -115,6 +115,7 @@ type Cloud struct {
 	missing  map[string]bool      // image references
 	logins   map[string]login     // by registry host
 	closed   bool
+	guards   map[int]*guard           // by droplet
 	folder   *os.File                 // holds the lock of the state folder
 	queues   map[string]chan struct{} // what is done last for a place, see enqueue
 
@@ -143,6 +144,7 @@ func New(opt Options) (*Cloud, error) {
 		broken:  map[string]Behaviour{},
 		missing: map[string]bool{},
 		logins:  map[string]login{},
+		guards:  map[int]*guard{},
 		queues:  map[string]chan struct{}{},
 	}
 	c.ctx, c.stop = context.WithCancel(context.Background())

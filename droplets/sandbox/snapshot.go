@@ -31,6 +31,8 @@ type Machine struct {
 	Secrets  []string          `json:"secrets,omitempty"` // names, once opened
 	Images   map[string]string `json:"images,omitempty"`
 	TLS      bool              `json:"tls"`
+	// Guard is a stub's dead-man switch: armed, disarmed, or fired and what came of it.
+	Guard string `json:"guard,omitempty"`
 }
 
 // A ReservedIP is an address and the droplet that it leads to, 0 for none.
@@ -70,5 +72,6 @@ func (c *Cloud) machine(d *droplet, now time.Time) Machine {
 	v := c.status(d, now)
 	m.Boot, m.Failed, m.Fault = v["boot"].(string), v["failed_step"].(string), s.fault
 	m.Secrets, m.TLS = d.Disk.SecretNames, c.certificate(d) != nil
+	m.Guard = c.viewGuard(d.ID)
 	return m
 }

@@ -73,6 +73,14 @@ func (s *session) do(ctx context.Context, verb string) int {
 		return s.strip()
 	case "traffic":
 		return s.traffic()
+	case "guard", "disarm":
+		switch {
+		case !s.guards():
+		case verb == "guard":
+			return s.guard()
+		default:
+			return s.disarm()
+		}
 	}
 	return s.noVerb(verb)
 }
