@@ -82,6 +82,8 @@ func (v *view) wants(path string) bool {
 		return v.Secrets
 	case path == "/opt/cattle/traffic":
 		return v.in.Profile.Release.Bake > 0 && !v.Bake
+	case path == "/opt/cattle/guard":
+		return v.in.Profile.Release.Guard && !v.Bake
 	case path == "/opt/cattle/cron":
 		return len(v.Timers) > 0
 	}

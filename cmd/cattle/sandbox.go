@@ -28,6 +28,10 @@ import (
 // on loopback alone and has nothing that is worth one.
 const sandboxToken = "sandbox"
 
+// sandboxGuardToken may move reserved IPs and nothing else, as the token that a
+// guarded release hands to a droplet.
+const sandboxGuardToken = "sandbox-guard"
+
 // latencies are the paces of a sandbox. "real" has the times that DigitalOcean
 // was seen to take (about 30 s to active, 5 s for an assign);
 // "fast" keeps the order of events at a fifteenth of it.
@@ -124,7 +128,8 @@ func startSandbox(ctx context.Context, opts sandboxOptions) (*runningSandbox, er
 	if err != nil {
 		return nil, err
 	}
-	options := sandbox.Options{Dir: dir, Token: sandboxToken, Latency: latency, Open: secrets.Open, Unlimited: opts.unlimited, Observe: observe}
+	options := sandbox.Options{Dir: dir, Token: sandboxToken, Tokens: map[string][]string{sandboxGuardToken: {"reserved_ip:update"}},
+		Latency: latency, Open: secrets.Open, Unlimited: opts.unlimited, Observe: observe}
 	s := &runningSandbox{dir: dir, errs: make(chan error, 2)}
 	switch opts.machines {
 	case "", machinesStub:
@@ -183,6 +188,7 @@ func (s *runningSandbox) listen(opts sandboxOptions) error {
 	s.env = map[string]string{
 		"DIGITALOCEAN_API_URL":      "http://" + api.Addr().String(),
 		"DIGITALOCEAN_ACCESS_TOKEN": sandboxToken,
+		"CATTLE_GUARD_TOKEN":        sandboxGuardToken,
 		"ALL_PROXY":                 "socks5h://" + s.socks,
 		"SSL_CERT_FILE":             s.cloud.CAFile(),
 		"NO_PROXY":                  "127.0.0.1,localhost", // the API itself is not behind the proxy

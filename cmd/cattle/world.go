@@ -46,6 +46,7 @@ func (w *world) join(cloud *sandbox.Cloud, opts sandboxOptions) error {
 	w.internet, err = internet.New(internet.Options{
 		Lookup: cloud.Lookup, Certificate: cloud.HostCertificate, Dial: w.host.Dial,
 		Address: nspawn.Outside, Cache: filepath.Join(cache, "cattle", "packages"), RelayPorts: opts.relayPorts,
+		API: cloud,
 	})
 	if err != nil {
 		return err

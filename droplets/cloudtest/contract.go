@@ -28,6 +28,8 @@ type Target struct {
 	Key string
 	// Body is what the app answers at /, default "APP RELEASE\n".
 	Body string
+	// Guard tells that the release has a dead-man switch.
+	Guard bool
 	// BootWithin bounds the boot, default 10 minutes.
 	BootWithin time.Duration
 }
@@ -49,6 +51,7 @@ func RunContract(t *testing.T, m Target) {
 	t.Run("App", m.app)
 	t.Run("UnknownHost", m.unknownHost)
 	t.Run("Certificates", m.certificates)
+	t.Run("Guard", m.guard)
 }
 
 func (m Target) context(t *testing.T) context.Context {
@@ -225,4 +228,37 @@ func (m Target) certificates(t *testing.T) {
 	if _, stderr, exit := m.Exec(m.context(t), "certify", nil); exit == 0 || len(stderr) == 0 {
 		t.Errorf("certify without DNS: exit %d, %q", exit, stderr)
 	}
+}
+
+// guard arms the dead-man switch and calls it off. A machine whose release has
+// none has no such verbs.
+func (m Target) guard(t *testing.T) {
+	if !m.Guard {
+		for _, verb := range []string{"guard", "disarm"} {
+			if _, _, exit := m.Exec(m.context(t), verb, nil); exit != 64 {
+				t.Errorf("%s: exit %d, want 64", verb, exit)
+			}
+		}
+		return
+	}
+	const ours, other = "00000000000000aa", "00000000000000bb"
+	disarm := func(attempt, want string) {
+		t.Helper()
+		if got := strings.TrimSpace(string(m.want(t, "disarm", []byte(attempt+"\n")))); got != want {
+			t.Errorf("disarm says %q, want %q", got, want)
+		}
+	}
+	if _, _, exit := m.Exec(m.context(t), "guard", []byte("{}")); exit == 0 {
+		t.Error("nonsense was taken for an order")
+	}
+	disarm(ours, "idle")
+	order := `{"token":"t","ip":"192.0.2.1","droplet":1,"attempt":"` + ours + `","seconds":3600}`
+	m.want(t, "guard", []byte(order))
+	m.want(t, "guard", []byte(order))
+	disarm(other, "idle")
+	disarm(ours, "disarmed")
+	disarm(ours, "disarmed")
+	m.want(t, "guard", []byte(strings.Replace(order, ours, other, 1)))
+	disarm(ours, "idle")
+	disarm(other, "disarmed")
 }

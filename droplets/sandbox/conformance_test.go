@@ -45,9 +45,19 @@ func TestConformanceWithMachines(t *testing.T) {
 }
 
 func TestContract(t *testing.T) {
+	t.Run("plain", func(t *testing.T) { contract(t, false) })
+	t.Run("guarded", func(t *testing.T) { contract(t, true) })
+}
+
+func contract(t *testing.T, guard bool) {
 	r := newRig(t, sandbox.Options{Latency: quick()})
 	r.addKey()
 	rel := release{version: "v1+a/b", attempt: "4f1c0a9b8d7e6f50", secrets: true, domains: []string{"blog.example.com"}}
+	if guard {
+		rel.mangle = func(s string) string {
+			return strings.Replace(s, "- path: /opt/cattle/boot\n", "- path: /opt/cattle/guard\n  content: guard\n- path: /opt/cattle/boot\n", 1)
+		}
+	}
 	data, host := rel.userData(t)
 	d := r.create(map[string]any{"user_data": data})
 	time.Sleep(200 * time.Millisecond)
@@ -60,6 +70,6 @@ func TestContract(t *testing.T) {
 	}
 	cloudtest.RunContract(t, cloudtest.Target{
 		Exec: exec, Dial: r.Dial, Address: addr, Key: identity,
-		App: "blog", Release: rel.version, Attempt: rel.attempt, Domain: "blog.example.com",
+		App: "blog", Release: rel.version, Attempt: rel.attempt, Domain: "blog.example.com", Guard: guard,
 	})
 }

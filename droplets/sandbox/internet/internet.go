@@ -38,6 +38,8 @@ type Options struct {
 	// Cache is the folder that keeps packages from one rehearsal to the next.
 	// By default it is cattle/packages in the user's cache folder.
 	Cache string
+	// API is DigitalOcean's, of which droplets see /v2/ alone; nil: there is none.
+	API http.Handler
 	// RelayPorts are those of the mail relay, 2525 by default. On 465 TLS
 	// begins with the first byte; on the others with STARTTLS.
 	RelayPorts []int

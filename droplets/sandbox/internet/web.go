@@ -18,6 +18,8 @@ func (i *Internet) web(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.TLS != nil && slices.Contains(acmeHosts(), host):
 		i.ACME.ServeHTTP(w, r)
+	case r.TLS != nil && host == apiHost:
+		i.api(w, r)
 	case r.TLS != nil && (r.URL.Path == "/v2" || strings.HasPrefix(r.URL.Path, "/v2/")):
 		i.Registry.ServeHTTP(w, r)
 	case isArchive(r.URL.Path):
@@ -25,6 +27,18 @@ func (i *Internet) web(w http.ResponseWriter, r *http.Request) {
 	default:
 		http.Error(w, "The rehearsal's internet has nothing at "+schemeOf(r)+"://"+host+r.URL.Path, http.StatusNotFound)
 	}
+}
+
+const apiHost = "api.digitalocean.com"
+
+// api is what a client of the public API sees. A sandbox has more to say, to
+// whoever is on its own computer.
+func (i *Internet) api(w http.ResponseWriter, r *http.Request) {
+	if i.opt.API == nil || !strings.HasPrefix(r.URL.Path, "/v2/") {
+		http.NotFound(w, r)
+		return
+	}
+	i.opt.API.ServeHTTP(w, r)
 }
 
 // hostOf is the host name that a request asks for, in lower case, without the port.
