@@ -89,8 +89,8 @@ Commands:
 {{range .VisibleCommands}}    {{join .Names ", "}}{{"\t"}}{{.Usage}}
 {{end}}
 cattle COMMAND --help says more. Exit status: 0 done and verified; 1 failed; 2 bad
-input or profile; 3 not released, the old one serves; 4 released, something is left
-over; 130 interrupted.
+input or profile; 3 not released, the old one serves; 4 it serves, something needs
+you; 130 interrupted.
 `
 
 func unknownCommand(app *cli.App, name string) error {

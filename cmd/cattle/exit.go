@@ -25,7 +25,7 @@ const (
 	exitFailed      = 1   // failed
 	exitInput       = 2   // bad input or profile; nothing was created
 	exitNotReleased = 3   // not released, the old one serves
-	exitLeftover    = 4   // released, something is left over
+	exitLeftover    = 4   // it serves, and something needs the operator
 	exitInterrupted = 130 // interrupted
 )
 
