@@ -40,7 +40,7 @@ chaos: build
 # systemd-container, mmdebstrap, nftables and debian-archive-keyring.
 e2e: build
 	@mkdir -p bin/e2e
-	$(GO) -C $(BLOG) run ./image -o $(CURDIR)/bin/e2e/blog.tar v1.0.0 v1.1.0 v1.2.0-broken v1.3.0-exits
+	$(GO) -C $(BLOG) run ./image -o $(CURDIR)/bin/e2e/blog.tar v1.0.0 v1.1.0 v1.2.0-broken v1.3.0-exits v1.4.0-tires
 	$(GO) -C $(BLOG) run ./image -repository public.example.net/blog -o $(CURDIR)/bin/e2e/public.tar v1.0.0 v1.1.0
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o bin/e2e/sops github.com/getsops/sops/v3/cmd/sops
 	$(GO) test -tags e2e -count=1 -timeout 15m ./droplets/sandbox/nspawn/

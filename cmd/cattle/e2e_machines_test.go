@@ -68,6 +68,7 @@ func (r *rig) contract(t *testing.T) {
 	if faults.Err() != nil {
 		t.Fatal(faults)
 	}
+	p.Release.Bake = time.Minute // so that it knows the verb traffic
 	for _, name := range []string{"SOPS_AGE_KEY_FILE", sopsURL, sopsHash} {
 		for _, pair := range r.env {
 			if value, ok := strings.CutPrefix(pair, name+"="); ok {
@@ -126,7 +127,7 @@ func (r *rig) contract(t *testing.T) {
 		return out.Bytes(), errs.Bytes(), exit
 	}
 	cloudtest.RunContract(t, cloudtest.Target{Exec: exec, Dial: r.sandbox.cloud.Dial, Address: address, App: "blog", Release: v1,
-		Attempt: id.attempt, Domain: "blog.example.com", Key: id.age.Key.Reveal(), Body: v1})
+		Attempt: id.attempt, Domain: "blog.example.com", Key: id.age.Key.Reveal(), Body: v1, Watched: true})
 	if err := cloud.Destroy(t.Context(), d.ID); err != nil {
 		t.Error(err)
 	}

@@ -15,6 +15,7 @@ const (
 	v1, v2  = "v1.0.0", "v1.1.0"
 	vBroken = "v1.2.0-broken"
 	vExits  = "v1.3.0-exits"
+	vTires  = "v1.4.0-tires"
 )
 
 // TestBootedLife is a site's life on booted machines, in one sandbox. Its parts

@@ -4,12 +4,14 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -60,6 +62,8 @@ func TestScripts(t *testing.T) {
 			"seal":   sealPairs,
 			"noise":  noise,
 			"sshkey": sshKey,
+			"off":    powerOff,
+			"live":   waitLive,
 		},
 	})
 }
@@ -167,4 +171,27 @@ func sshKey(ts *testscript.TestScript, neg bool, args []string) {
 	key, err := droplets.NewHostKey()
 	ts.Check(err)
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(key.Private), 0o600))
+}
+
+// off VERSION: the droplet of that release is powered off.
+func powerOff(ts *testscript.TestScript, neg bool, args []string) {
+	box := boxOf(ts)
+	for _, d := range box.cloud.Snapshot().Droplets {
+		if d.Release == args[0] {
+			ts.Check(box.post(context.Background(), fmt.Sprintf("/v2/droplets/%d/actions", d.ID), map[string]string{"type": "power_off"}))
+		}
+	}
+}
+
+// live VERSION: waits until the reserved IP points at that release.
+func waitLive(ts *testscript.TestScript, neg bool, args []string) {
+	for start := time.Now(); time.Since(start) < time.Minute; time.Sleep(50 * time.Millisecond) {
+		s := boxOf(ts).cloud.Snapshot()
+		for _, d := range s.Droplets {
+			if d.Release == args[0] && d.ID == s.ReservedIPs[0].Droplet {
+				return
+			}
+		}
+	}
+	ts.Fatalf("%s did not become live", args[0])
 }

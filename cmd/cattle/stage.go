@@ -193,7 +193,7 @@ func (s *stage) door(ip string) (probe.Door, error) {
 		return probe.Door{}, err
 	}
 	roots, err := s.sandbox.roots()
-	return probe.Door{Dial: dial.(proxy.ContextDialer).DialContext, HTTPS: true, Address: ip, Host: s.profile.Domains[0], Roots: roots}, err
+	return probe.Door{Dial: dial.(proxy.ContextDialer).DialContext, HTTPS: true, Address: ip, Host: s.profile.Domains[0], Roots: roots, Agent: "visitor"}, err
 }
 
 // secure waits until the site answers over HTTPS.

@@ -28,6 +28,8 @@ type Target struct {
 	Key string
 	// Body is what the app answers at /, default "APP RELEASE\n".
 	Body string
+	// Watched tells that it was made with release.bake.
+	Watched bool
 	// Guard tells that the release has a dead-man switch.
 	Guard bool
 	// BootWithin bounds the boot, default 10 minutes.
@@ -50,6 +52,7 @@ func RunContract(t *testing.T, m Target) {
 	t.Run("Identity", m.identity)
 	t.Run("App", m.app)
 	t.Run("UnknownHost", m.unknownHost)
+	t.Run("Traffic", m.traffic)
 	t.Run("Certificates", m.certificates)
 	t.Run("Guard", m.guard)
 }
@@ -216,6 +219,76 @@ func (m Target) unknownHost(t *testing.T) {
 	if res, _, err := m.get(t, "unknown.example.net", "/"); err == nil && res.StatusCode != 404 && res.StatusCode != 421 {
 		t.Error("an unknown host gets", res.StatusCode)
 	}
+}
+
+type trafficAnswer struct {
+	Window, Requests, Errors int
+	Containers               []struct {
+		Name, State   string
+		Restarts, Age *int
+	}
+}
+
+// traffic counts visitors, among whom the operator's own checks are not, nor
+// those who ask for a host that is none of the site's. Machines that are not to
+// be watched do not know the verb.
+func (m Target) traffic(t *testing.T) {
+	if !m.Watched {
+		if _, _, exit := m.Exec(m.context(t), "traffic", nil); exit != 64 {
+			t.Errorf("exit %d, want 64", exit)
+		}
+		return
+	}
+	before := m.readTraffic(t)
+	const visits = 3
+	for range visits {
+		m.app(t)
+		m.unknownHost(t)
+	}
+	m.check(t)
+	var after trafficAnswer
+	for range 20 { // nginx logs an answer after it was sent
+		if after = m.readTraffic(t); after.Requests >= before.Requests+visits {
+			break
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	if after.Requests != before.Requests+visits || after.Errors != before.Errors || after.Window != 600 {
+		t.Errorf("before %d visits %+v, afterwards %+v", visits, before, after)
+	}
+	if len(after.Containers) == 0 {
+		t.Error("there are no containers")
+	}
+	for _, c := range after.Containers {
+		if c.State != "running" || c.Restarts == nil || *c.Restarts != 0 || c.Age == nil || *c.Age < 0 || *c.Age > 3600 {
+			t.Errorf("container %+v", c)
+		}
+	}
+}
+
+func (m Target) readTraffic(t *testing.T) (a trafficAnswer) {
+	t.Helper()
+	out := m.want(t, "traffic", nil)
+	if err := json.Unmarshal(out, &a); err != nil {
+		t.Fatalf("traffic: %v: %s", err, out)
+	}
+	return a
+}
+
+// check asks as the operator does.
+func (m Target) check(t *testing.T) {
+	r, err := http.NewRequest("GET", "http://"+m.Address+"/", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Host = m.Domain
+	r.Header.Set("User-Agent", "cattle")
+	client := &http.Client{Transport: &http.Transport{DialContext: m.Dial, DisableKeepAlives: true}, Timeout: 10 * time.Second}
+	res, err := client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
 }
 
 // certificates are none yet; an empty tar in either direction is fine.

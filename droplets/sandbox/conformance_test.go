@@ -45,17 +45,19 @@ func TestConformanceWithMachines(t *testing.T) {
 }
 
 func TestContract(t *testing.T) {
-	t.Run("plain", func(t *testing.T) { contract(t, false) })
-	t.Run("guarded", func(t *testing.T) { contract(t, true) })
+	t.Run("plain", func(t *testing.T) { contract(t, "") })
+	t.Run("watched", func(t *testing.T) { contract(t, "/opt/cattle/traffic") })
+	t.Run("guarded", func(t *testing.T) { contract(t, "/opt/cattle/guard") })
 }
 
-func contract(t *testing.T, guard bool) {
+// contract holds the verbs of a droplet that has, beside the usual ones, a script.
+func contract(t *testing.T, script string) {
 	r := newRig(t, sandbox.Options{Latency: quick()})
 	r.addKey()
 	rel := release{version: "v1+a/b", attempt: "4f1c0a9b8d7e6f50", secrets: true, domains: []string{"blog.example.com"}}
-	if guard {
+	if script != "" {
 		rel.mangle = func(s string) string {
-			return strings.Replace(s, "- path: /opt/cattle/boot\n", "- path: /opt/cattle/guard\n  content: guard\n- path: /opt/cattle/boot\n", 1)
+			return strings.Replace(s, "write_files:\n", "write_files:\n- {path: "+script+", content: x}\n", 1)
 		}
 	}
 	data, host := rel.userData(t)
@@ -70,6 +72,7 @@ func contract(t *testing.T, guard bool) {
 	}
 	cloudtest.RunContract(t, cloudtest.Target{
 		Exec: exec, Dial: r.Dial, Address: addr, Key: identity,
-		App: "blog", Release: rel.version, Attempt: rel.attempt, Domain: "blog.example.com", Guard: guard,
+		App: "blog", Release: rel.version, Attempt: rel.attempt, Domain: "blog.example.com",
+		Watched: strings.HasSuffix(script, "traffic"), Guard: strings.HasSuffix(script, "guard"),
 	})
 }

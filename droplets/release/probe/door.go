@@ -3,6 +3,7 @@
 package probe
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -46,7 +47,13 @@ type Door struct {
 	// verified then, the issuer is not.
 	Untrusted bool
 	Roots     *x509.CertPool // nil: the system's
+	// Agent is the User-Agent, Checker where it is empty.
+	Agent string
 }
+
+// Checker is who asks for cattle. A droplet does not count his requests among
+// its visitors'.
+const Checker = "cattle"
 
 // Client asks at the door: every request on a connection of its own (an open
 // one would stay with the old droplet through a switch), SNI and Host as a
@@ -95,7 +102,7 @@ func (d Door) Get(ctx context.Context, client *http.Client, path string) (int, s
 	if err != nil {
 		return 0, "", err
 	}
-	req.Header.Set("User-Agent", "cattle")
+	req.Header.Set("User-Agent", cmp.Or(d.Agent, Checker))
 	resp, err := client.Do(req)
 	if err != nil {
 		return 0, "", err

@@ -31,7 +31,7 @@ type config struct {
 	smtp    string // SMTP_HOST, as host:port; empty sends no mail
 	from    string // MAIL_FROM
 	to      string // MAIL_TO, the owner
-	broken  string // BROKEN, for rehearsals: health or exit
+	broken  string // BROKEN, for rehearsals: health, exit or load
 }
 
 func configFrom(getenv func(string) string) config {

@@ -14,6 +14,7 @@ import (
 	"net/mail"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -21,6 +22,7 @@ const (
 	perPage  = 100            // posts
 	formLife = 12 * time.Hour // from the page to the form that was on it
 	maxBody  = 1 << 20        // bytes of a request
+	patience = 100            // pages that are shown before BROKEN=load
 )
 
 //go:embed page.html
@@ -32,6 +34,7 @@ var page = template.Must(template.New("page").Parse(pageText))
 type site struct {
 	config
 	store *store
+	shown atomic.Int64 // pages
 }
 
 func (s *site) handler() http.Handler {
@@ -45,6 +48,10 @@ func (s *site) handler() http.Handler {
 }
 
 func (s *site) index(w http.ResponseWriter, r *http.Request) {
+	if s.broken == "load" && s.shown.Add(1) > patience {
+		http.Error(w, "told to tire, by BROKEN", http.StatusInternalServerError)
+		return
+	}
 	posts, err := s.store.since(r.Context(), time.Unix(0, 0), perPage)
 	if err != nil {
 		fail(w, r, err)

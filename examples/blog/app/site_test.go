@@ -108,6 +108,15 @@ func TestUp(t *testing.T) {
 	if w := ask(broken, "GET", "/up", "", ""); w.Code != 500 {
 		t.Error("broken:", w.Code)
 	}
+	tires := &site{config: config{broken: "load"}, store: s.store}
+	for i := range patience + 1 {
+		if w := ask(tires, "GET", "/", "", ""); (w.Code == 500) != (i == patience) {
+			t.Errorf("page %d: %d", i, w.Code)
+		}
+	}
+	if w := ask(tires, "GET", "/up", "", ""); w.Code != 200 {
+		t.Error("one that tires is healthy:", w.Code)
+	}
 	// A database that opens and that cannot be written.
 	if _, err := s.store.db.Exec("DROP TABLE pulse"); err != nil {
 		t.Fatal(err)

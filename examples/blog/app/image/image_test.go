@@ -22,11 +22,11 @@ import (
 func TestImages(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "images.tar")
 	var printed, again bytes.Buffer
-	if err := run([]string{"-o", file, "v1.0.0", "v2-broken", "v3-exits", "v1.0.0"}, &printed); err != nil {
+	if err := run([]string{"-o", file, "v1.0.0", "v2-broken", "v3-exits", "v4-tires", "v1.0.0"}, &printed); err != nil {
 		t.Fatal(err)
 	}
 	other := filepath.Join(t.TempDir(), "images.tar")
-	if err := run([]string{"-o", other, "v3-exits", "v1.0.0", "v2-broken"}, &again); err != nil {
+	if err := run([]string{"-o", other, "v3-exits", "v4-tires", "v1.0.0", "v2-broken"}, &again); err != nil {
 		t.Fatal(err)
 	}
 	one, _ := os.ReadFile(file)
@@ -34,7 +34,7 @@ func TestImages(t *testing.T) {
 	if !bytes.Equal(one, two) || len(one) == 0 || printed.String() != again.String() {
 		t.Errorf("two builds differ: %d and %d bytes\n%s%s", len(one), len(two), &printed, &again)
 	}
-	for tag, broken := range map[string]string{"v1.0.0": "", "v2-broken": "health", "v3-exits": "exit"} {
+	for tag, broken := range map[string]string{"v1.0.0": "", "v2-broken": "health", "v3-exits": "exit", "v4-tires": "load"} {
 		ref, err := name.NewTag("ghcr.io/example/blog:" + tag)
 		if err != nil {
 			t.Fatal(err)

@@ -7,7 +7,8 @@
 // read it. Same source, same Go, same bytes. It prints each image with its digest.
 //
 // A tag that ends in -broken makes an image that is never healthy, and one that
-// ends in -exits an image that exits as soon as it starts.
+// ends in -exits an image that exits as soon as it starts. One that ends in
+// -tires is healthy, and shows its page a hundred times.
 package main
 
 import (

@@ -54,7 +54,7 @@ func imageOf(layer v1.Layer, repository, tag, arch string) (tagged, error) {
 		return tagged{}, err
 	}
 	env := []string{"PATH=/", "RELEASE=" + tag}
-	for suffix, kind := range map[string]string{"-broken": "health", "-exits": "exit"} {
+	for suffix, kind := range map[string]string{"-broken": "health", "-exits": "exit", "-tires": "load"} {
 		if strings.HasSuffix(tag, suffix) {
 			env = append(env, "BROKEN="+kind)
 		}
