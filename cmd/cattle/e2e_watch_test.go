@@ -31,6 +31,7 @@ func TestBootedWatch(t *testing.T) {
 	if err := r.public(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	r.load.Stop() // whose visitors get what they want
 	ctx, leave := context.WithCancel(t.Context())
 	defer leave()
 	go r.read(ctx, t)
@@ -47,8 +48,8 @@ func TestBootedWatch(t *testing.T) {
 	if seen == nil {
 		t.Fatal("it does not say what it saw")
 	}
-	// 200 a second of the load, for the minute of the watch and a little more.
-	if n, _ := strconv.Atoi(seen[1]); n < 9_000 || n > 20_000 {
+	// Ten a second at most, for the minute of the watch and what was before it.
+	if n, _ := strconv.Atoi(seen[1]); n < 100 || n > 1_200 {
 		t.Errorf("%d requests in a minute", n)
 	}
 	if !strings.Contains(out, "watch: ") {

@@ -38,34 +38,34 @@ func TestRollbackPins(t *testing.T) {
 		b.Must("v1")
 		b.Must("v2")
 		if f := survey(b).PinFault(); f != nil {
-			t.Errorf("a release is pinned: %v", f)
+			b.T.Errorf("a release is pinned: %v", f)
 		}
 		if _, err := b.Rollback(b.T.Context(), ""); err != nil {
-			t.Fatal(err)
+			b.T.Fatal(err)
 		}
 		w := survey(b)
 		if f := w.PinFault(); f == nil || !strings.Contains(f.Hint, "cattle release v1") || len(pinTags(b)) != 1 {
-			t.Errorf("a rollback does not pin: %v, %q", f, pinTags(b))
+			b.T.Errorf("a rollback does not pin: %v, %q", f, pinTags(b))
 		}
 		got, err := b.Op.Unpin(b.T.Context(), w)
 		if err != nil || len(got) != 1 || got[0] != "v1" || survey(b).PinFault() != nil || len(pinTags(b)) != 0 {
-			t.Errorf("unpinned %q: %v; left %q", got, err, pinTags(b))
+			b.T.Errorf("unpinned %q: %v; left %q", got, err, pinTags(b))
 		}
 		if got, err = b.Op.Unpin(b.T.Context(), survey(b)); err != nil || len(got) != 0 {
-			t.Errorf("unpinned %q once more: %v", got, err)
+			b.T.Errorf("unpinned %q once more: %v", got, err)
 		}
 
 		// Back to v2, which is pinned then; a release by hand is not.
 		if _, err := b.Rollback(b.T.Context(), ""); err != nil {
-			t.Fatal(err)
+			b.T.Fatal(err)
 		}
 		b.Must("v3")
 		if survey(b).PinFault() != nil || len(pinTags(b)) != 1 {
-			t.Errorf("after a release by hand: pins %q", pinTags(b))
+			b.T.Errorf("after a release by hand: pins %q", pinTags(b))
 		}
 		b.Must("v4") // which destroys v2
 		if left := pinTags(b); len(left) != 0 {
-			t.Errorf("pins outlive their droplets: %q", left)
+			b.T.Errorf("pins outlive their droplets: %q", left)
 		}
 	})
 }
@@ -79,7 +79,7 @@ func TestPinFails(t *testing.T) {
 		_, err := b.Rollback(b.T.Context(), "")
 		var left *release.Incomplete
 		if !errors.As(err, &left) || len(left.Leftovers) != 1 || !strings.Contains(left.Leftovers[0].Command, "doctl compute droplet tag") {
-			t.Errorf("got %v", err)
+			b.T.Errorf("got %v", err)
 		}
 		b.Expect("v1", "v1", "v2")
 	})
@@ -91,11 +91,11 @@ func TestUnpinIsSeen(t *testing.T) {
 		b.Must("v1")
 		b.Must("v2")
 		if _, err := b.Rollback(b.T.Context(), ""); err != nil {
-			t.Fatal(err)
+			b.T.Fatal(err)
 		}
 		b.Cloud.Fault(sandbox.Fault{Method: "DELETE", Path: "/v2/tags/*", Status: 404, Answer: `{"id":"not_found","message":"no"}`, Count: -1})
 		if _, err := b.Op.Unpin(b.T.Context(), survey(b)); err == nil || !strings.Contains(err.Error(), "the pin of droplet") {
-			t.Errorf("got %v", err)
+			b.T.Errorf("got %v", err)
 		}
 	})
 }

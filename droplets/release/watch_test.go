@@ -33,7 +33,7 @@ func watch10(t *testing.T, f func(*simulation.Bench)) {
 	simulation.Simulate(t, realistic, func(b *simulation.Bench) {
 		b.Site.Watch = 10 * time.Minute
 		if _, err := b.Execute(b.T.Context(), b.Op, watched(b, "v1")); err != nil {
-			t.Fatal(err)
+			b.T.Fatal(err)
 		}
 		f(b)
 	})
@@ -91,23 +91,23 @@ func TestWatchPasses(t *testing.T) {
 		during(b, time.Second, func() { calls = len(b.Cloud.Requests()) })
 		during2(b, b.Site.Watch-time.Second, func() {
 			if n := len(b.Cloud.Requests()); n != calls {
-				t.Errorf("%d requests to the API during the watch", n-calls)
+				b.T.Errorf("%d requests to the API during the watch", n-calls)
 			}
 		})
 		r, err := b.Execute(b.T.Context(), b.Op, watched(b, "v2"))
 		if err != nil {
-			t.Fatal(err, b.History())
+			b.T.Fatal(err, b.History())
 		}
 		w := r.Watch
 		if w == nil || w.Took != b.Site.Watch || w.Errors != 0 || w.Before == nil {
-			t.Fatalf("the report: %+v", w)
+			b.T.Fatalf("the report: %+v", w)
 		}
 		// Two a second in ten minutes; cattle's own checks are not counted.
 		if w.Requests < 1100 || w.Requests > 1210 || w.Before.Requests < 1100 || w.Before.Requests > 1210 {
-			t.Errorf("%d requests, %d before", w.Requests, w.Before.Requests)
+			b.T.Errorf("%d requests, %d before", w.Requests, w.Before.Requests)
 		}
 		if n := strings.Count(b.History(), "requests 0 failed; before: of"); n < 9 || n > 11 {
-			t.Errorf("the operator was told %d times\n%s", n, b.History())
+			b.T.Errorf("the operator was told %d times\n%s", n, b.History())
 		}
 		b.Expect("v2", "v1", "v2")
 	})
@@ -144,7 +144,7 @@ func TestWatchTakesBack(t *testing.T) {
 				_, err := b.Execute(b.T.Context(), b.Op, watched(b, "v2"))
 				refused := refused(b, err)
 				if !strings.Contains(refused.Error(), tt.text) || refused.Serving != "v1" || len(refused.Leftovers) > 0 {
-					t.Errorf("serving %q, left over %v: %v", refused.Serving, refused.Leftovers, refused)
+					b.T.Errorf("serving %q, left over %v: %v", refused.Serving, refused.Leftovers, refused)
 				}
 				b.Expect("v1", "v1")
 			})
@@ -159,11 +159,11 @@ func TestWatchHoldsWhatItDestroys(t *testing.T) {
 		b.Site.Keep = 0
 		during(b, 9*time.Minute, func() {
 			if got := b.Running(); !slices.Equal(got, []string{"v1", "v2"}) {
-				t.Errorf("during the watch %v run", got)
+				b.T.Errorf("during the watch %v run", got)
 			}
 		})
 		if _, err := b.Execute(b.T.Context(), b.Op, watched(b, "v2")); err != nil {
-			t.Fatal(err)
+			b.T.Fatal(err)
 		}
 		b.Expect("v2", "v2")
 		b.Op.Emit = b.Record
@@ -184,7 +184,7 @@ func TestWatchInterrupted(t *testing.T) {
 				during(b, after, func() { cancel(stop) })
 				_, err := b.Execute(ctx, b.Op, watched(b, "v2"))
 				if refused := refused(b, err); !errors.Is(err, stop) || refused.Serving != "v1" || len(refused.Leftovers) > 0 {
-					t.Errorf("%v, serving %q, left over %v", err, refused.Serving, refused.Leftovers)
+					b.T.Errorf("%v, serving %q, left over %v", err, refused.Serving, refused.Leftovers)
 				}
 				b.Expect("v1", "v1")
 			})
@@ -204,16 +204,16 @@ func TestWatchSkipped(t *testing.T) {
 	simulation.Simulate(t, realistic, func(b *simulation.Bench) {
 		b.Site.Watch = time.Hour
 		if r := b.Must("v1"); slices.Contains(steps(r), "watch") || r.Watch != nil {
-			t.Error("a first release is watched")
+			b.T.Error("a first release is watched")
 		}
 		b.Site.Watch = 0
 		if r := b.Must("v2"); slices.Contains(steps(r), "watch") {
-			t.Error("a release is watched that is not to be")
+			b.T.Error("a release is watched that is not to be")
 		}
 		b.Site.Watch = time.Hour
 		back, err := b.Rollback(b.T.Context(), "")
 		if err != nil || slices.Contains(steps(back), "watch") {
-			t.Errorf("a rollback is watched, or failed: %v", err)
+			b.T.Errorf("a rollback is watched, or failed: %v", err)
 		}
 	})
 }
@@ -226,7 +226,7 @@ func TestWatchWithoutFigures(t *testing.T) {
 		b.Site.Watch = 5 * time.Minute
 		r, err := b.Execute(b.T.Context(), b.Op, watched(b, "v2"))
 		if err != nil || r.Watch == nil || r.Watch.Before != nil || !strings.Contains(strings.Join(r.Notices, "\n"), "without release.bake") {
-			t.Errorf("%v, %+v, %q", err, r.Watch, r.Notices)
+			b.T.Errorf("%v, %+v, %q", err, r.Watch, r.Notices)
 		}
 		b.Cloud.Break("v3", sandbox.Behaviour{Kind: sandbox.Restarts, After: 2 * time.Minute})
 		_, err = b.Execute(b.T.Context(), b.Op, watched(b, "v3"))
@@ -265,15 +265,15 @@ func TestWatchStays(t *testing.T) {
 					var broken *release.Broken
 					switch {
 					case tt.serves && !errors.As(err, &stays), !tt.serves && !errors.As(err, &broken):
-						t.Fatalf("got %v\n%s", err, b.History())
+						b.T.Fatalf("got %v\n%s", err, b.History())
 					case !strings.Contains(err.Error(), "is not sound any more"):
-						t.Errorf("it does not say why it stays: %v", err)
+						b.T.Errorf("it does not say why it stays: %v", err)
 					}
 					if live := b.Holder(); live == nil || live.ID != r.Droplet {
-						t.Errorf("the reserved IP is at %+v", live)
+						b.T.Errorf("the reserved IP is at %+v", live)
 					}
 					if tt.serves && !slices.Contains(b.Holder().Tags, droplets.ServedTag) {
-						t.Error("what stays is not marked")
+						b.T.Error("what stays is not marked")
 					}
 				})
 			})
@@ -299,10 +299,10 @@ func TestWatchBesideOthers(t *testing.T) {
 			_, err := b.Execute(b.T.Context(), b.Op, watched(b, "v2"))
 			refused := refused(b, err)
 			if refused.Serving != "v1" || !strings.Contains(err.Error(), "somebody moved") || len(refused.Leftovers) != 1 {
-				t.Errorf("serving %q: %v, left over %v", refused.Serving, err, refused.Leftovers)
+				b.T.Errorf("serving %q: %v, left over %v", refused.Serving, err, refused.Leftovers)
 			}
 			if err := <-done; err != nil {
-				t.Error(err)
+				b.T.Error(err)
 			}
 			// Which is what he can roll forward to.
 			b.Expect("v1", "v1", "v2")
@@ -318,13 +318,13 @@ func TestWatchBesideOthers(t *testing.T) {
 			_, err := b.Execute(b.T.Context(), b.Op, watched(b, "v2"))
 			refused := refused(b, err)
 			if refused.Serving != "v3" || !strings.Contains(err.Error(), "somebody moved") || len(refused.Leftovers) != 1 {
-				t.Errorf("serving %q: %v, left over %v", refused.Serving, err, refused.Leftovers)
+				b.T.Errorf("serving %q: %v, left over %v", refused.Serving, err, refused.Leftovers)
 			}
 			if got := b.Running(); !slices.Contains(got, "v2") {
-				t.Error("what the other one goes back to was destroyed")
+				b.T.Error("what the other one goes back to was destroyed")
 			}
 			if err := <-done; err != nil {
-				t.Error(err)
+				b.T.Error(err)
 			}
 			b.Expect("v3", "v1", "v3")
 		})
@@ -340,7 +340,7 @@ func TestWatchBesideOthers(t *testing.T) {
 			_, err := b.Execute(b.T.Context(), b.Op, watched(b, "v2"))
 			refused(b, err)
 			if refused := refused(b, <-done); refused.Serving != "v2" {
-				t.Errorf("v3 is taken back to %q", refused.Serving)
+				b.T.Errorf("v3 is taken back to %q", refused.Serving)
 			}
 			b.Expect("v2", "v1", "v2")
 		})
@@ -352,11 +352,11 @@ func TestWatchBesideOthers(t *testing.T) {
 			during(b, time.Minute, func() {
 				for _, opts := range []release.GCOptions{{}, {Standbys: true}} {
 					if err := b.GCBy(b.T.Context(), other(b), opts); err != nil {
-						t.Error(err)
+						b.T.Error(err)
 					}
 				}
 				if live := b.Holder(); slices.Contains(live.Tags, droplets.ServedTag) {
-					t.Error("gc adopted a release that is watched")
+					b.T.Error("gc adopted a release that is watched")
 				}
 			})
 			_, err := b.Execute(b.T.Context(), b.Op, watched(b, "v2"))
@@ -383,13 +383,13 @@ func TestWatchKilled(t *testing.T) {
 				<-done
 				b.Op.Emit = b.Record
 				if err := b.GCBy(b.T.Context(), b.Op, release.GCOptions{}); err != nil {
-					t.Error(err)
+					b.T.Error(err)
 				}
 				b.Expect("v2", "v1", "v2")
 				b.Site.Watch = time.Minute
 				b.Converge(by, true)
 				if b.Serving() == "" {
-					t.Error("nothing serves")
+					b.T.Error("nothing serves")
 				}
 			})
 		})
