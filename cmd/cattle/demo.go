@@ -36,6 +36,7 @@ func demoScenes() []scene {
 		{[]string{"release", "v1.1.0"}, exitDone, "v1.1.0"},
 		{[]string{"release", "v1.2.0"}, exitNotReleased, "v1.1.0"},
 		{[]string{"rollback"}, exitDone, "v1.0.0"},
+		{[]string{"unpin"}, exitDone, "v1.0.0"},
 		{[]string{"rebuild"}, exitDone, "v1.0.0"},
 	}
 }

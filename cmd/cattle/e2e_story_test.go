@@ -68,6 +68,7 @@ func (r *rig) story(t *testing.T) {
 		t.Error("the refused release does not say who serves")
 	}
 	r.must(t, exitDone, v1, "rollback")
+	r.must(t, exitDone, v1, "unpin")
 	r.must(t, exitDone, v1, "rebuild")
 	if err := r.curtain("rehearsal"); err != nil {
 		t.Error(err)

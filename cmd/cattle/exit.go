@@ -179,7 +179,7 @@ func refusedFailures(e *release.Refused) []failure {
 	if hint == "" {
 		hint = hintFor(e.Err)
 	}
-	if hint == "" && (e.Step == "gate" || e.BootStep != "") && len(e.Leftovers) == 0 {
+	if hint == "" && (e.Step == "gate" || e.Step == "watch" || e.BootStep != "") && len(e.Leftovers) == 0 {
 		hint = "to look at the droplet when it fails, keep it: cattle release --keep-failed VERSION"
 	}
 	out := []failure{{Msg: fmt.Sprintf("not released, %s: %s", serving, e.Error()), Tail: e.Tail, Hint: hint}}

@@ -50,7 +50,7 @@ func TestNoSecretIsSeen(t *testing.T) {
 
 	var seen bytes.Buffer
 	for _, args := range []string{"check --json", "plan v1", "plan --json v1", "render v1", "render --format files -o tree v1", "release v1", "release v2", "release --json v3",
-		"release v4", "bake", "bake --json v4", "release v5", "rollback", "rebuild", "status --json", "gc", "destroy --yes"} {
+		"release v4", "bake", "bake --json v4", "release v5", "rollback", "unpin", "rebuild", "status --json", "gc", "destroy --yes"} {
 		cmd := exec.CommandContext(t.Context(), typedCattle(t), strings.Fields(args)...)
 		cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = dir, env, &seen, &seen
 		err := cmd.Run()

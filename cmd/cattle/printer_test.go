@@ -21,6 +21,7 @@ func story() []release.Event {
 		{Time: at, Kind: release.KindBoot, Step: "packages", State: release.StateFailed, Elapsed: time.Second, Tail: "\x1b[2Jgone"},
 		{Time: at, Kind: release.KindBoot, Step: "nginx", State: release.StateSkipped},
 		{Time: at, Kind: release.KindNotice, Text: "a note\x1b[31m"},
+		{Time: at, Kind: release.KindWatch, Step: "watch", State: release.StateRunning, Text: "9m left\x1b[2J; of " + strings.Repeat("9", 60)},
 		{Time: at, Kind: release.KindStep, Step: "boot", State: release.StateFailed, Elapsed: 15 * time.Second, Text: "boot step packages failed \x1b]0;title\a"},
 		{Time: at, Kind: release.KindStep, Step: "undo", State: release.StateRunning, Text: "destroy the candidate"},
 		{Time: at, Kind: release.KindStep, Step: "undo", State: release.StateOK, Elapsed: 90 * time.Second},
@@ -40,6 +41,7 @@ func TestPlainLines(t *testing.T) {
 12:00:00 boot: packages failed after 1.0 s
 12:00:00 boot: nginx skipped
 12:00:00 note: a note�[31m
+12:00:00 watch: 9m left�[2J; of ` + strings.Repeat("9", 60) + `
 12:00:00 boot failed after 15.0 s: boot step packages failed �]0;title�
 12:00:00 undo: destroy the candidate
 12:00:00 undo done in 1m30s

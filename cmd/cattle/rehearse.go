@@ -117,7 +117,7 @@ func (s *stage) rehearse(ctx context.Context, version string) error {
 	if err := s.public(ctx); err != nil {
 		return err
 	}
-	for _, sc := range []scene{first, {with("rollback"), exitDone, version}, {with("rebuild"), exitDone, version}} {
+	for _, sc := range []scene{first, {with("rollback"), exitDone, version}, {with("unpin"), exitDone, version}, {with("rebuild"), exitDone, version}} {
 		if err := s.play(ctx, sc); err != nil {
 			return err
 		}

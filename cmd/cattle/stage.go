@@ -42,6 +42,7 @@ type stage struct {
 
 	load, identity *probe.Prober
 	rows           []playRow
+	attempt        string            // that came to serve last
 	releases       map[string]string // attempt to release, as they came to serve
 }
 
@@ -53,10 +54,11 @@ type scene struct {
 }
 
 type playRow struct {
-	command string
-	exit    int
-	serving string
-	took    time.Duration
+	command  string
+	exit     int
+	serving  string
+	took     time.Duration
+	switched bool // another attempt serves than before it
 }
 
 // environment is what points the commands at the sandbox, beside what they
@@ -101,11 +103,12 @@ func (s *stage) play(ctx context.Context, sc scene) error {
 		return err
 	}
 	took := time.Since(start)
+	before := s.attempt
 	serving, err := s.serving(ctx)
 	if err != nil {
 		return err
 	}
-	s.rows = append(s.rows, playRow{command, exit, serving, took})
+	s.rows = append(s.rows, playRow{command, exit, serving, took, s.attempt != before})
 	if exit != sc.exit || serving != sc.serving {
 		return fmt.Errorf("%s: exit status %d and %q serves; expected %d and %q", command, exit, serving, sc.exit, sc.serving)
 	}
@@ -142,7 +145,7 @@ func (s *stage) serving(ctx context.Context) (string, error) {
 	if s.releases == nil {
 		s.releases = map[string]string{}
 	}
-	s.releases[live.Attempt] = live.Release
+	s.releases[live.Attempt], s.attempt = live.Release, live.Attempt
 	return live.Release, nil
 }
 
@@ -226,10 +229,10 @@ func (s *stage) curtain(name string) error {
 	live, refused := 0, 0
 	for _, r := range s.rows {
 		fmt.Fprintf(t, "%s\t%d\t%s\t%s\n", r.command, r.exit, r.serving, seconds(r.took))
-		switch r.exit {
-		case exitDone:
+		switch {
+		case r.exit == exitDone && r.switched:
 			live++
-		case exitNotReleased:
+		case r.exit == exitNotReleased:
 			refused++
 		}
 	}

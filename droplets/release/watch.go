@@ -102,7 +102,7 @@ type watcher struct {
 	ends  time.Time
 	first *figures // of the new droplet, when the watch began
 	told  time.Time
-	mute  bool // the operator knows that the droplet does not tell
+	mute  int // samples in a row that could not be had
 
 	mu  sync.Mutex
 	now figures
@@ -146,17 +146,17 @@ func (w *watcher) sample(ctx context.Context) error {
 	t, err := w.machine.Traffic(bounded)
 	cancel()
 	err = w.reconnect(ctx, err)
-	switch {
-	case ctx.Err() != nil:
-		return nil
-	case err != nil && !w.mute:
-		w.notice("the droplet does not tell its error rate and restarts (%v)", err)
-		fallthrough
-	case err != nil:
-		w.mute = true
+	if ctx.Err() != nil {
 		return nil
 	}
-	w.mute = false
+	if err != nil {
+		// The first one may be a connection that broke, and is made anew by now.
+		if w.mute++; w.mute == 2 {
+			w.notice("the droplet does not tell its error rate and restarts (%v)", err)
+		}
+		return nil
+	}
+	w.mute = 0
 	seen := figuresOf(t)
 	if w.first == nil {
 		w.first = &seen
@@ -182,9 +182,9 @@ func (w *watcher) tell(t droplets.Traffic) {
 		return
 	}
 	w.told = time.Now()
-	text := fmt.Sprintf("%s left; of %d requests %d failed", brief(time.Until(w.ends).Round(time.Second)), t.Requests, t.Errors)
+	text := fmt.Sprintf("%s left; %d requests, %d failed", brief(time.Until(w.ends).Round(time.Second)), t.Requests, t.Errors)
 	if b := w.report.Watch.Before; b != nil {
-		text += fmt.Sprintf("; before: of %d %d", b.Requests, b.Errors)
+		text += fmt.Sprintf("; before: %d, %d failed", b.Requests, b.Errors)
 	}
 	w.emit(Event{Kind: KindWatch, Step: watchStep, State: StateRunning, Text: text})
 }

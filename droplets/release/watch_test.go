@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -106,7 +107,7 @@ func TestWatchPasses(t *testing.T) {
 		if w.Requests < 1100 || w.Requests > 1210 || w.Before.Requests < 1100 || w.Before.Requests > 1210 {
 			b.T.Errorf("%d requests, %d before", w.Requests, w.Before.Requests)
 		}
-		if n := strings.Count(b.History(), "requests 0 failed; before: of"); n < 9 || n > 11 {
+		if n := strings.Count(b.History(), "requests, 0 failed; before: "); n < 9 || n > 11 {
 			b.T.Errorf("the operator was told %d times\n%s", n, b.History())
 		}
 		b.Expect("v2", "v1", "v2")
@@ -393,5 +394,98 @@ func TestWatchKilled(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestWatchReconnects: the connection to the droplet breaks, or carries nothing
+// any more. The watch makes another one, and goes on without where it cannot.
+func TestWatchReconnects(t *testing.T) {
+	tests := []struct {
+		name   string
+		for_   time.Duration // how long no connection carries anything
+		notice string
+	}{
+		{"breaks", 0, ""},
+		{"hangs for a minute", time.Minute, "does not tell its error rate"},
+		{"hangs for good", time.Hour, "does not tell its error rate"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			watch10(t, func(b *simulation.Bench) {
+				defer visit(b)()
+				own := &lines{Dialer: b.Op.Dialer}
+				b.Op.Dialer = own
+				during(b, 3*time.Minute, func() { own.cut(tt.for_) })
+				r, err := b.Execute(b.T.Context(), b.Op, watched(b, "v2"))
+				if err != nil {
+					b.T.Fatal(err, b.History())
+				}
+				notices := strings.Join(r.Notices, "\n")
+				if tt.notice == "" && strings.Contains(notices, "error rate") || !strings.Contains(notices, tt.notice) {
+					b.T.Errorf("notices: %q", notices)
+				}
+				if n := strings.Count(notices, "does not tell"); n > 1 {
+					b.T.Errorf("told %d times", n)
+				}
+				// After the cut there is one more login, not one a sample.
+				if after := own.after; tt.for_ < time.Hour && (after < 1 || after > 5) {
+					b.T.Errorf("%d logins after the cut", after)
+				}
+				if tt.for_ < time.Hour && r.Watch.Requests < 1000 {
+					b.T.Errorf("%d requests were seen", r.Watch.Requests)
+				}
+				b.Expect("v2", "v1", "v2")
+			})
+		})
+	}
+}
+
+// lines are an operator's connections to port 22, which can be cut.
+type lines struct {
+	droplets.Dialer
+	mu    sync.Mutex
+	open  []*mutable
+	mute  bool
+	isCut bool
+	after int // connections that were made since
+}
+
+func (l *lines) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	c, err := l.Dialer.DialContext(ctx, network, address)
+	if err != nil || !strings.HasSuffix(address, ":22") {
+		return c, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.isCut {
+		l.after++
+	}
+	m := &mutable{Conn: c, mute: l.isMute, done: make(chan struct{})}
+	l.open = append(l.open, m)
+	return m, nil
+}
+
+func (l *lines) isMute() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.mute
+}
+
+// cut closes what is open, or has it and whatever comes hang for so long.
+func (l *lines) cut(hang time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.isCut = true
+	if hang > 0 {
+		l.mute = true
+		time.AfterFunc(hang, func() {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			l.mute = false
+		})
+		return
+	}
+	for _, c := range l.open {
+		c.Close()
 	}
 }

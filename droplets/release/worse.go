@@ -51,12 +51,12 @@ type service struct {
 	why      error
 }
 
-// figuresOf is one sample.
+// figuresOf is one sample. A droplet may say anything.
 func figuresOf(t droplets.Traffic) figures {
-	f := figures{requests: t.Requests, errors: t.Errors, services: map[string]service{}}
+	f := figures{requests: max(0, t.Requests), errors: max(0, t.Errors), services: map[string]service{}}
 	for _, c := range t.Containers {
 		s := f.services[c.Name]
-		s.restarts += c.Restarts
+		s.restarts += max(0, c.Restarts)
 		s.over = max(s.over, time.Duration(c.Age)*time.Second)
 		if err := serviceUp(c.Service); err != nil {
 			s.down, s.why = 1, err
