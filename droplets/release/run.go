@@ -239,12 +239,23 @@ func (r *run) undoOne(ctx context.Context, u undoStep) error {
 // may be hours old, and somebody else may have switched or destroyed since.
 func (r *run) serving(ctx context.Context) (string, error) {
 	was := r.world.Reserved.DropletID
-	if r.ip == "" || was == 0 {
-		return "", nil
+	if r.ip == "" {
+		// There was no address; somebody else's first release may have made one.
+		w, err := r.survey(ctx, r.site)
+		if err != nil {
+			return "", fmt.Errorf("whether another release serves could not be read: %w", err)
+		}
+		return w.Serving(), nil
 	}
 	ip, err := r.Cloud.ReservedIP(ctx, r.ip)
 	if err != nil {
 		return "", fmt.Errorf("where %s points could not be read: %w", r.ip, err)
+	}
+	if ip.DropletID == 0 && was == 0 {
+		return "", nil
+	}
+	if s := ip.Droplet.Status; s != "active" && s != "" {
+		return "", fmt.Errorf("droplet %d, at which %s is, is %s: power it on with doctl compute droplet-action power-on %[1]d, or roll back", ip.DropletID, r.ip, s)
 	}
 	if ip.DropletID == was {
 		return r.world.Serving(), nil

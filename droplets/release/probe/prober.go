@@ -113,14 +113,20 @@ func (p *Prober) Stop() {
 	<-p.done
 }
 
-// Stats sums up what was seen. The time from the last answer until now counts
-// as a gap too.
+// Stats sums up what was seen since the first request that was answered: a site
+// that nobody got before was not interrupted. The time from the last answer
+// until now counts as a gap too.
 func (p *Prober) Stats() Stats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s := Stats{Requests: len(p.samples)}
+	var s Stats
 	var answers []time.Time
+	began := p.began()
 	for _, one := range p.samples {
+		if one.asked.Before(began) {
+			continue
+		}
+		s.Requests++
 		if !one.answered {
 			s.Failed++
 			continue
@@ -136,6 +142,16 @@ func (p *Prober) Stats() Stats {
 		s.Gap = max(s.Gap, time.Since(answers[n-1]))
 	}
 	return s
+}
+
+// began is when the first request that was answered was asked; zero without one.
+func (p *Prober) began() (first time.Time) {
+	for _, one := range p.samples {
+		if one.answered && (first.IsZero() || one.asked.Before(first)) {
+			first = one.asked
+		}
+	}
+	return first
 }
 
 // Sees waits until the body was id n times in a row, in answers that come from

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"cattle/droplets"
 	"cattle/droplets/release"
@@ -155,10 +156,21 @@ func (b *Bench) undoesFirst(c sandbox.Change) bool {
 // nor one that is not the app's.
 func (b *Bench) judgeEnds(changes []sandbox.Change) {
 	for _, c := range changes {
-		if c.What == sandbox.Doomed && c.Held && !b.excused(c) && !b.undoesFirst(c) {
+		if c.What == sandbox.Doomed && c.Held && !b.excused(c) && !b.undoesFirst(c) && b.couldSee(c, changes) {
 			b.violate(neverLive, "%s: %s destroys droplet %d, which holds the reserved IP or is about to", c.At.Format("15:04:05"), c.Agent, c.Droplet)
 		}
 	}
+}
+
+// couldSee tells whether who doomed a droplet had read the reserved IPs after
+// a hand had sent one there: no call of the API destroys under a condition.
+func (b *Bench) couldSee(c sandbox.Change, changes []sandbox.Change) bool {
+	for _, s := range changes {
+		if s.What == sandbox.Sent && s.Agent == hand && s.Droplet == c.Droplet && !b.readAfter(c.Agent, s.At, c.At) {
+			return false
+		}
+	}
+	return true
 }
 
 // judgeForeign wants nobody to order anything about what is somebody else's,
@@ -287,7 +299,7 @@ func (b *Bench) judgeSteps(r *run) {
 
 // judgeOutcome compares what a verb said with what was, in that moment.
 func (b *Bench) judgeOutcome(r *run, s *schedule) {
-	if !b.couldKnow(r) {
+	if !b.couldKnow(r) || b.confirmedBefore(r) {
 		return
 	}
 	is, was := b.holder(r.after), b.holder(r.before)
@@ -302,7 +314,7 @@ func (b *Bench) judgeOutcome(r *run, s *schedule) {
 			b.violate(truthful, "%s: %s; but %s is live and %q serves", r.verb, outcome(r.err), show(is), r.served)
 		}
 	case errors.As(r.err, &refused):
-		if r.served != refused.Serving {
+		if r.served != refused.Serving && (refused.Serving != "" || !b.edited(is)) {
 			b.violate(truthful, "%s: refused, and said that %q serves; %q does: %v", r.verb, refused.Serving, r.served, r.err)
 		}
 	default:
@@ -313,16 +325,44 @@ func (b *Bench) judgeOutcome(r *run, s *schedule) {
 }
 
 // couldKnow tells whether the run read where the address leads after the last
-// thing that a hand did.
+// thing that somebody else did to the site.
 func (b *Bench) couldKnow(r *run) bool {
+	last := b.lastOther(r)
+	return last.Equal(r.began) || b.readAfter(r.who, last, r.ended)
+}
+
+// lastOther is when somebody else last did something to what there was, while
+// the run went on; its beginning when nobody did.
+func (b *Bench) lastOther(r *run) time.Time {
 	last := r.began
 	for _, c := range b.Cloud.Changes() {
-		if c.Agent == hand && c.At.After(last) && c.At.Before(r.ended) {
+		if c.Agent != r.who && c.Agent != "" && c.What != sandbox.Created && c.At.After(last) && c.At.Before(r.ended) {
 			last = c.At
 		}
 	}
-	return last.Equal(r.began) || slices.ContainsFunc(b.Cloud.Requests(), func(q sandbox.Request) bool {
-		return q.Agent == r.who && q.Method == "GET" && q.Status == 200 && q.At.After(last) && strings.HasPrefix(q.Path, "/v2/reserved_ips/")
+	return last
+}
+
+// confirmedBefore tells whether somebody else did something after the run had
+// confirmed: it does not look again, and need not.
+func (b *Bench) confirmedBefore(r *run) bool {
+	i := slices.IndexFunc(r.events, func(e release.Event) bool { return e.Step == "confirm" && e.State == release.StateOK })
+	return i >= 0 && r.events[i].Time.Before(b.lastOther(r))
+}
+
+// readAfter tells whether somebody read the reserved IP after a moment, and
+// before another.
+func (b *Bench) readAfter(who string, after, before time.Time) bool {
+	return slices.ContainsFunc(b.Cloud.Requests(), func(q sandbox.Request) bool {
+		return q.Agent == who && q.Method == "GET" && q.Status == 200 && q.At.After(after) && q.At.Before(before) && strings.HasPrefix(q.Path, "/v2/reserved_ips")
+	})
+}
+
+// edited tells a droplet whose tags a hand has changed: nobody can tell any
+// more which release it is.
+func (b *Bench) edited(d *sandbox.Machine) bool {
+	return d != nil && slices.ContainsFunc(b.Cloud.Changes(), func(c sandbox.Change) bool {
+		return c.What == sandbox.Untagged && c.Agent == hand && c.Droplet == d.ID
 	})
 }
 

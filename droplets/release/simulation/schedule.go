@@ -20,9 +20,12 @@ type schedule struct {
 	then  string // how the calm operator converges: gc, release or rollback
 	// also judges what is particular to the schedule, after all runs have ended.
 	also func(*Bench)
-	// turns, if there is one, decides in which order calls go on.
-	turns func(*Bench, []*actor)
-	tells bool // the history is wanted in any case
+	// arrange, if there is one, has the operators' calls go on in an order.
+	arrange func(*Bench, []*actor)
+	order   string // which, in words
+	random  bool   // it is a seed's
+	dies    bool   // one of the operators is killed by arrange
+	tells   bool   // the history is wanted in any case
 }
 
 // A part is an operator with his verb.
@@ -42,6 +45,7 @@ type wrong struct {
 func (s *schedule) String() string {
 	var w strings.Builder
 	fmt.Fprintf(&w, "%s: ", s.scene.name)
+	w.WriteString(s.order)
 	for i, x := range s.wrong {
 		if i > 0 {
 			w.WriteString("; ")
@@ -58,6 +62,7 @@ func (s *schedule) String() string {
 }
 
 func (s *schedule) traits() (all traits) {
+	all.kills = s.dies
 	for _, w := range s.wrong {
 		all = all.and(w.traits)
 	}
@@ -95,19 +100,21 @@ func (s *schedule) playOn(b *Bench) {
 	for _, w := range s.wrong {
 		b.Cloud.Fault(w.at.at(w.fault(b, actors[w.op]), actors[w.op].agent))
 	}
-	if s.turns != nil {
-		s.turns(b, actors)
+	if s.arrange != nil {
+		s.arrange(b, actors)
 	}
 	done := make(chan *run, len(s.parts))
 	for i, p := range s.parts {
 		go func() {
 			time.Sleep(p.after)
-			done <- b.perform(actors[i], p.name, p.verb)
+			r := b.perform(actors[i], p.name, p.verb)
+			actors[i].left()
+			done <- r
 		}()
 	}
 	for range s.parts {
 		r := <-done
-		if took := r.ended.Sub(r.began); took > longest && !r.killed {
+		if took := r.ended.Sub(r.began); took > longest*time.Duration(max(1, len(s.wrong))) && !r.killed {
 			b.violate(ends, "%s took %s", r.verb, took)
 		}
 	}

@@ -1,9 +1,12 @@
 package simulation
 
 import (
+	"fmt"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // alone has every trouble at every point of every scene, one by one.
@@ -97,5 +100,90 @@ func difference(a, b string) string {
 
 // again is what to type to play the schedule once more.
 func (s *schedule) again() string {
+	if s.random {
+		return fmt.Sprintf("-run 'TestSeed$' -v -seed=%d", s.seed)
+	}
 	return "-only '^" + strings.ReplaceAll(regexp.QuoteMeta(s.String()), "'", "'\\''") + "$'"
+}
+
+// TestEveryTurn has two and three releases begin at once, and make the calls
+// that matter for the lock in every order there is; and in every order in which
+// one of them dies at one of these calls.
+func TestEveryTurn(t *testing.T) {
+	th := newTheatre(t)
+	var list []*schedule
+	for _, s := range scenes() {
+		if s.name != "release" && s.name != "first release" {
+			continue
+		}
+		for _, order := range interleavings(2, len(marked)) {
+			for dies := range len(marked) + 1 {
+				list = append(list, inTurn(s, order, marked, dies))
+			}
+		}
+		if s.name == "release" {
+			for _, order := range interleavings(3, len(fewer)) {
+				list = append(list, inTurn(s, order, fewer, 0))
+			}
+		}
+	}
+	sweep(t, th, each(list))
+}
+
+// newStage looks up the points of every scene.
+func newStage(t *testing.T, th *theatre) *stage {
+	t.Helper()
+	st := &stage{scenes: scenes(), points: map[string][]Point{}, troubles: [][]trouble{crashes(), interrupts(), faults(), faults(), faults(), hands()}}
+	for _, s := range st.scenes {
+		st.points[s.name] = th.points(t, s, 1)
+	}
+	return st
+}
+
+// TestSeeds plays the storms of so many seeds, beginning with 1.
+func TestSeeds(t *testing.T) {
+	th := newTheatre(t)
+	st := newStage(t, th)
+	var seed atomic.Uint64
+	sweep(t, th, func() *schedule {
+		n := seed.Add(1)
+		if n > uint64(*seedsFlag / *thinFlag / thinner) {
+			return nil
+		}
+		return st.storm(n)
+	})
+}
+
+// TestSeed plays the storm of one seed and prints its history:
+// go test ./droplets/release/simulation -run 'TestSeed$' -v -seed=N.
+func TestSeed(t *testing.T) {
+	if *seedFlag == 0 {
+		t.Skip("no -seed")
+	}
+	th := newTheatre(t)
+	s := newStage(t, th).storm(*seedFlag)
+	s.tells = true
+	found, history := s.play(t, th)
+	t.Logf("%s\n%s", s, history)
+	for _, v := range found {
+		t.Error(v)
+	}
+}
+
+// TestSoak goes on with new seeds for as long as it is told.
+func TestSoak(t *testing.T) {
+	if *soakFlag == 0 {
+		t.Skip("no -soak")
+	}
+	th := newTheatre(t)
+	st := newStage(t, th)
+	var n atomic.Uint64
+	n.Store(uint64(time.Now().UnixNano()))
+	end := time.Now().Add(*soakFlag)
+	sweep(t, th, func() *schedule {
+		if time.Now().After(end) {
+			return nil
+		}
+		return st.storm(n.Add(1))
+	})
 }

@@ -22,9 +22,7 @@ import (
 type wire struct {
 	b     *Bench
 	agent string
-	// turn, if there is one, holds a call back until it may go on.
-	turn func(*http.Request)
-	skew skew
+	skew  skew
 
 	mu    sync.Mutex
 	nth   map[string]int
@@ -39,12 +37,13 @@ type actor struct {
 	*wire
 	ctx    context.Context
 	cancel context.CancelCauseFunc
+	left   func() // is called when his verb has ended
 }
 
 // actor puts somebody to work who is called name.
 func (b *Bench) actor(name string) *actor {
 	w := &wire{b: b, agent: name, nth: map[string]int{}, dead: make(chan struct{})}
-	a := &actor{wire: w}
+	a := &actor{wire: w, left: func() {}}
 	a.ctx, a.cancel = context.WithCancelCause(b.T.Context())
 	a.Operator = &release.Operator{Cloud: b.api(w), Dialer: w, Login: b.key.login,
 		Emit: func(e release.Event) {
@@ -126,9 +125,6 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 		// Of several calls that end with one interrupt, each has its instant.
 		time.Sleep(before / 1000)
 		return nil, err
-	}
-	if w.turn != nil {
-		w.turn(r)
 	}
 	if w.isDead() {
 		return nil, errKilled
