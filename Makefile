@@ -10,7 +10,11 @@ TALLY := $(CURDIR)/bin/openapi.tally
 # The example's app is a module of its own, which ./... leaves out.
 BLOG  := examples/blog/app
 
-.PHONY: build demo test chaos e2e lint bench fuzz clean
+# How long the simulation goes on with new seeds.
+SECONDS ?= 60
+SIMULATION := ./droplets/release/simulation
+
+.PHONY: build demo test soak chaos e2e lint bench fuzz clean
 
 build:
 	@mkdir -p bin
@@ -27,6 +31,11 @@ test:
 	$(if $(CATTLE_OPENAPI),CATTLE_OPENAPI_TALLY=$(TALLY) $(GO) test -count=1 -v -run '^TestTally$$' ./droplets/sandbox/described/,\
 		@echo 'make: CATTLE_OPENAPI is not set: no answer of the sandbox was held against the description of the API')
 	$(GO) -C $(BLOG) test $(RACE) ./...
+	# All of the simulation, and the table of it: above was a tenth.
+	$(GO) test -count=1 -v -timeout 20m $(SIMULATION)
+
+soak:
+	$(GO) test -count=1 -v -timeout 0 -run 'TestSoak$$' $(SIMULATION) -soak $(SECONDS)s
 
 # Commands killed and interrupted at random moments, as processes, under load
 # (Linux). It takes about seven minutes on two cores. A failure says which SEED

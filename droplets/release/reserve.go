@@ -33,9 +33,12 @@ func (r *run) reserve(ctx context.Context) error {
 }
 
 // unreserved is the second look of a first release: no other candidate came
-// first, and no release has made a reserved IP since the plan. It returns the
-// account's reserved IPs.
+// first, and no release has made a reserved IP since the plan. The IPs are read
+// last, as in clear. It returns the account's.
 func (r *run) unreserved(ctx context.Context) ([]droplets.ReservedIP, error) {
+	if err := r.mayGoOn(ctx); err != nil {
+		return nil, err
+	}
 	w, err := r.Survey(ctx, r.site)
 	if err != nil {
 		return nil, err
@@ -43,7 +46,7 @@ func (r *run) unreserved(ctx context.Context) ([]droplets.ReservedIP, error) {
 	if w.Reserved.IP != "" {
 		return nil, &moved{ip: w.Reserved.IP, isAt: w.Reserved.DropletID}
 	}
-	return w.IPs, r.first(w.Candidates)
+	return w.IPs, nil
 }
 
 // sendReserve orders the reserved IP, and again while the API refuses for now:

@@ -47,23 +47,26 @@ var errPending = errors.New("an action is still in progress")
 
 // clear is the second look, and the one that counts: nothing is under way on
 // either droplet, no other candidate came first, and the reserved IP is where
-// the plan found it. All four are read at the same time.
+// the plan found it. The IP is read last: a rival that is no candidate any more,
+// because it has switched and was marked, has moved it by then.
 func (r *run) clear(ctx context.Context) error {
 	what := "pending events of the droplets to end"
 	return droplets.Wait(ctx, what, switchWithin, droplets.Every(pendingPause), func(ctx context.Context) (bool, error) {
 		var all []Member
-		var ip droplets.ReservedIP
 		var busy [2]bool
-		g, ctx := errgroup.WithContext(ctx)
+		g, gctx := errgroup.WithContext(ctx)
 		g.Go(func() error {
-			ds, err := r.Cloud.Droplets(ctx, droplets.AppTag(r.site.App))
+			ds, err := r.Cloud.Droplets(gctx, droplets.AppTag(r.site.App))
 			all = members(ds)
 			return err
 		})
-		into(g, &ip, func() (droplets.ReservedIP, error) { return r.Cloud.ReservedIP(ctx, r.ip) })
-		into(g, &busy[0], func() (bool, error) { return r.inProgress(ctx, r.droplet.ID) })
-		into(g, &busy[1], func() (bool, error) { return r.busy(ctx, r.world.Reserved.DropletID) })
+		into(g, &busy[0], func() (bool, error) { return r.inProgress(gctx, r.droplet.ID) })
+		into(g, &busy[1], func() (bool, error) { return r.busy(gctx, r.world.Reserved.DropletID) })
 		if err := g.Wait(); err != nil {
+			return false, err
+		}
+		ip, err := r.Cloud.ReservedIP(ctx, r.ip)
+		if err != nil {
 			return false, err
 		}
 		if ip.DropletID != r.world.Reserved.DropletID {

@@ -26,6 +26,7 @@ const (
 	accounted   = "what bills is live, a standby that is kept, or named"
 	onlyOnce    = "no order is carried out twice"
 	ends        = "every verb ends"
+	undone      = "what an interrupt ends is undone"
 )
 
 type violation struct{ rule, text string }
@@ -41,7 +42,7 @@ func (b *Bench) violate(rule, format string, args ...any) {
 // judge looks at the whole history of a schedule that is over.
 func (b *Bench) judge(s *schedule) {
 	changes, requests := b.Cloud.Changes(), b.Cloud.Requests()
-	b.judgeAddress(changes)
+	b.judgeAddress(changes, s.traits().lies)
 	b.judgeEnds(changes)
 	b.judgeForeign(requests)
 	b.judgeTraffic(requests)
@@ -56,6 +57,9 @@ func (b *Bench) judge(s *schedule) {
 			continue
 		}
 		b.judgeOutcome(r, s)
+		if s.interruptsOnly() {
+			b.judgeUndone(r)
+		}
 		if !what.hand && !what.stuck {
 			b.judgeBills(r, s)
 		}
@@ -80,9 +84,10 @@ func (r *run) gatedBefore(c sandbox.Change) bool {
 }
 
 // judgeAddress follows each reserved IP of the site from droplet to droplet.
-func (b *Bench) judgeAddress(changes []sandbox.Change) {
+func (b *Bench) judgeAddress(changes []sandbox.Change, lies bool) {
 	held := map[string]int{} // the gated droplet that an address leads to
 	off := map[int]bool{}    // what a hand has switched off
+	moved := map[string]sandbox.Change{}
 	for _, ip := range b.addresses(b.Before) {
 		held[ip.IP] = ip.Droplet
 	}
@@ -90,11 +95,12 @@ func (b *Bench) judgeAddress(changes []sandbox.Change) {
 		switch c.What {
 		case sandbox.Sent:
 			b.judgeMove(c)
+			b.judgeRival(c, moved[c.IP], lies)
 		case sandbox.Moved:
 			if held[c.IP] != 0 && !c.Sound && !b.excused(c) && !off[c.Droplet] {
 				b.violate(alwaysGated, "%s: %s leads to droplet %d, which is not sound; by %s", c.At.Format("15:04:05"), c.IP, c.Droplet, c.Agent)
 			}
-			held[c.IP] = 0
+			held[c.IP], moved[c.IP] = 0, c
 			if c.Sound {
 				held[c.IP] = c.Droplet
 			}
@@ -128,6 +134,19 @@ func (b *Bench) judgeMove(c sandbox.Change) {
 		return
 	}
 	b.violate(alwaysGated, "%s: %s is sent to droplet %d, which %s has not gated", c.At.Format("15:04:05"), c.IP, c.Droplet, c.Agent)
+}
+
+// judgeRival wants nobody to switch who could see that somebody else had
+// switched since he began.
+func (b *Bench) judgeRival(c, last sandbox.Change, lies bool) {
+	r := b.runAt(c)
+	if r == nil || lies || last.Agent == c.Agent || !last.At.After(r.began) {
+		return
+	}
+	if was := b.holder(r.before); was != nil && was.ID == last.Droplet || !b.readAfter(c.Agent, last.At, c.At) {
+		return
+	}
+	b.violate(oneSwitches, "%s: %s sends %s to droplet %d, though %s had sent it to %d", c.At.Format("15:04:05"), c.Agent, c.IP, c.Droplet, last.Agent, last.Droplet)
 }
 
 // calm is the agent of the operator that comes afterwards.
@@ -366,6 +385,15 @@ func (b *Bench) edited(d *sandbox.Machine) bool {
 	})
 }
 
+// judgeUndone wants nothing to be left of a run that was interrupted, on a
+// cloud where nothing else goes wrong.
+func (b *Bench) judgeUndone(r *run) {
+	var broken *release.Broken
+	if errors.As(r.err, &broken) || told(r.err) != "" {
+		b.violate(undone, "%s: %s", r.verb, outcome(r.err))
+	}
+}
+
 func show(d *sandbox.Machine) string {
 	if d == nil {
 		return "nothing"
@@ -472,7 +500,7 @@ func (b *Bench) Tidy() {
 // Report fails the test with every violation that was found so far.
 func (b *Bench) Report() {
 	b.T.Helper()
-	b.judgeAddress(b.Cloud.Changes())
+	b.judgeAddress(b.Cloud.Changes(), false)
 	for _, v := range b.found {
 		b.T.Error(v)
 	}

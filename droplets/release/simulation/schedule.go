@@ -3,6 +3,7 @@ package simulation
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -67,6 +68,11 @@ func (s *schedule) traits() (all traits) {
 		all = all.and(w.traits)
 	}
 	return all
+}
+
+// interruptsOnly tells a schedule in which nothing else goes wrong.
+func (s *schedule) interruptsOnly() bool {
+	return len(s.parts) == 1 && !slices.ContainsFunc(s.wrong, func(w wrong) bool { return w.name != "interrupted" })
 }
 
 // alone is a schedule of the scene's own verb with one thing wrong.

@@ -118,12 +118,13 @@ func TestEveryTurn(t *testing.T) {
 		}
 		for _, order := range interleavings(2, len(marked)) {
 			for dies := range len(marked) + 1 {
-				list = append(list, inTurn(s, order, marked, dies))
+				list = append(list, inTurn(s, order, marked, dies, false))
 			}
+			list = append(list, inTurn(s, order, marked, 0, true))
 		}
 		if s.name == "release" {
 			for _, order := range interleavings(3, len(fewer)) {
-				list = append(list, inTurn(s, order, fewer, 0))
+				list = append(list, inTurn(s, order, fewer, 0, false), inTurn(s, order, fewer, 0, true))
 			}
 		}
 	}
@@ -186,4 +187,18 @@ func TestSoak(t *testing.T) {
 		}
 		return st.storm(n.Add(1))
 	})
+}
+
+// TestListReadLate is the turn in which a defect was found: the reserved IP was
+// read first and the list of rivals much later, when the one that had come first
+// had switched already and was no candidate any more. Both switched.
+func TestListReadLate(t *testing.T) {
+	th := newTheatre(t)
+	for _, s := range scenes()[:2] {
+		order := []string{"op2", "op1", "op3", "op3", "op2", "op2", "op3", "op1", "op1"}
+		schedule := inTurn(s, order, fewer, 0, true)
+		if found, history := schedule.play(t, th); len(found) > 0 {
+			tell(t, schedule, found, history)
+		}
+	}
 }

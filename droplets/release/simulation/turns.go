@@ -3,10 +3,13 @@ package simulation
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"strings"
 	"sync"
+	"time"
 
 	"cattle/droplets"
+	"cattle/droplets/sandbox"
 )
 
 // Turns decide in which order operators make the calls that matter for the
@@ -164,9 +167,13 @@ func interleavings(operators, calls int) (all [][]string) {
 	return all
 }
 
-// inTurn is a schedule in which releases take turns; dies, if it is not 0, is
+// lagging is for how long lists do not know a new droplet: longer than it takes
+// to look after an order, shorter than a boot.
+const lagging = 8 * time.Second
+
+// inTurn is a schedule in which releases take turns; in lists that lag, or not. dies, if it is not 0, is
 // the marked call before which the first operator is killed.
-func inTurn(s *scene, order, marks []string, dies int) *schedule {
+func inTurn(s *scene, order, marks []string, dies int, lag bool) *schedule {
 	n := len(order) / len(marks)
 	out := &schedule{kind: fmt.Sprintf("%d operators, calls in turn", n), scene: s, seed: 1, then: "gc"}
 	for i := range n {
@@ -179,7 +186,14 @@ func inTurn(s *scene, order, marks []string, dies int) *schedule {
 		out.order += fmt.Sprintf(", op1 killed at his call %d", dies)
 		out.dies = true
 	}
-	out.arrange = func(_ *Bench, actors []*actor) {
+	if lag {
+		out.kind += ", lists lag"
+		out.order += ", lists lag"
+	}
+	out.arrange = func(b *Bench, actors []*actor) {
+		if lag {
+			b.Cloud.Fault(sandbox.Fault{Method: http.MethodGet, Path: "/v2/droplets", Count: -1, Stale: lagging})
+		}
 		t := newTurns(append([]string(nil), order...))
 		for i, a := range actors {
 			w := &waiting{Cloud: a.Operator.Cloud, turns: t, marks: marks, a: a, calls: map[string]int{}}
