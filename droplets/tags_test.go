@@ -69,6 +69,40 @@ func FuzzParseBirth(f *testing.F) {
 	})
 }
 
+// FuzzTags reads a droplet's tags, which anybody may have written: an end, an
+// app and tags of its own are what cattle would have written, to the letter.
+func FuzzTags(f *testing.F) {
+	f.Add(birth("v1").Tag(), "cattle:app:blog", "cattle:expires:1795000000:7")
+	f.Add("CATTLE:APP:x", "cattle:app:", "cattle:expires:99999999999999999999:7")
+	f.Add("cattle:baked:"+strings.Repeat("d", 32)+":1", "cattle:expires:-1:7", "cattle:bake:/../..:7")
+	f.Fuzz(func(t *testing.T, a, b, c string) {
+		d := droplets.Droplet{ID: 7, Tags: []string{a, b, c}}
+		if app := d.App(); app != "" && !d.Has(droplets.AppTag(app)) {
+			t.Errorf("%q is of %q", d.Tags, app)
+		}
+		d.Expires()
+		for _, own := range d.OwnTags() {
+			if !tagRE.MatchString(own) || len(own) > 255 {
+				t.Errorf("%q would be deleted", own)
+			}
+		}
+		if packages, at, ok := (droplets.Snapshot{Tags: d.Tags}).Baked(); ok && !tagRE.MatchString(droplets.BakedTag(packages, at)) {
+			t.Errorf("%q is %q", d.Tags, packages)
+		}
+	})
+}
+
+// FuzzNames: what is read back from a droplet's name is what it was made of.
+func FuzzNames(f *testing.F) {
+	f.Add("my-blog", "my-blog-v1-2e2-4f1c0a9b")
+	f.Add("", "---")
+	f.Fuzz(func(t *testing.T, app, name string) {
+		if version, ok := droplets.ReleaseOfName(app, name); ok && !strings.HasPrefix(droplets.Name(app, version, ""), name[:strings.LastIndexByte(name, '-')+1]) {
+			t.Errorf("%q reads as %q of %q", name, version, app)
+		}
+	})
+}
+
 func TestEditedTagsAreNoBirth(t *testing.T) {
 	good := birth("v1").Tag()
 	tests := map[string][]string{

@@ -4,7 +4,10 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"unicode"
+	"unicode/utf8"
 )
 
 // seeds adds every profile, and every compose file beside it, of the test cases.
@@ -29,7 +32,8 @@ func inFolder(t *testing.T, profile, compose string) string {
 	return filepath.Join(dir, "cattle.yaml")
 }
 
-// plausible are the faults that any text may have: a place inside the file.
+// plausible are the faults that any text may have: a place inside the file, and
+// nothing that a terminal would obey.
 func plausible(t *testing.T, p *Profile, faults Diagnostics) {
 	t.Helper()
 	if (p == nil) != faults.HasErrors() {
@@ -39,8 +43,21 @@ func plausible(t *testing.T, p *Profile, faults Diagnostics) {
 		if d.Line < 1 || d.Column < 1 || d.Message == "" || d.File == "" {
 			t.Fatalf("implausible fault %+v", d)
 		}
+		lines := strings.Split(strings.TrimSuffix(d.text(paint{}), "\n"), "\n")
+		if len(lines) > 4 || strings.ContainsFunc(strings.Join(lines, ""), control) {
+			t.Fatalf("printed as %q", lines)
+		}
+		if d.Source != "" && d.caret > utf8.RuneCountInString(d.Source)+1 {
+			t.Fatalf("the caret is at %d of %q", d.caret, d.Source)
+		}
+		raw, err := os.ReadFile(d.File)
+		if err == nil && d.Line > strings.Count(string(raw), "\n")+strings.Count(string(raw), "\r")+1 {
+			t.Fatalf("line %d of %q", d.Line, raw)
+		}
 	}
 }
+
+func control(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Cf, r) }
 
 // FuzzLoad: no text makes Load panic or pass without a profile.
 func FuzzLoad(f *testing.F) {

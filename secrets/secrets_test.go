@@ -327,18 +327,3 @@ func TestStringIsNeverShown(t *testing.T) {
 		t.Error("Reveal is the way to the text")
 	}
 }
-
-func FuzzRead(f *testing.F) {
-	f.Add("A=b\n", 0)
-	f.Add("A: ENC[x]\nsops: {}\n", 1)
-	f.Add(`{"sops":{"mac":"x"}}`, 2)
-	names := []string{"s.env", "s.yaml", "s.json"}
-	dir := f.TempDir()
-	f.Fuzz(func(t *testing.T, content string, kind int) {
-		path := filepath.Join(dir, names[((kind%3)+3)%3])
-		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
-			t.Skip()
-		}
-		secrets.Read(path) // must not panic
-	})
-}

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -12,24 +11,6 @@ import (
 
 	"cattle/profiles"
 )
-
-// stdio is everything that a command touches of its process.
-type stdio struct {
-	in            io.Reader
-	out, err      io.Writer
-	env           func(string) string
-	inTTY, errTTY bool
-	width         func() int
-	remedy        *remedy // see interruptible
-}
-
-// columns is the width of the reader's terminal, 0 where there is none.
-func (std stdio) columns() int {
-	if !std.errTTY {
-		return 0
-	}
-	return std.width()
-}
 
 // run is the whole program: arguments in, exit status out.
 func run(ctx context.Context, args []string, std stdio) int {

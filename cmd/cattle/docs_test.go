@@ -189,7 +189,8 @@ func (d *document) checkProfile(t *testing.T, b docBlock, text string, warns boo
 	path := filepath.Join(dir, "checked.yaml")
 	writeDoc(t, path, text)
 	var out bytes.Buffer
-	std := stdio{in: strings.NewReader(""), out: io.Discard, err: &out, env: func(string) string { return "" }}
+	std := newStdio(strings.NewReader(""), io.Discard, &out)
+	std.env = func(string) string { return "" }
 	// Not through run: the flag library has globals, and documents run at the same time.
 	ctx := context.Background()
 	strict := report(ctx, check(ctx, std, path, true, false), std, false)

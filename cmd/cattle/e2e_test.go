@@ -82,7 +82,7 @@ func newRig(t *testing.T) *rig {
 		t.Fatal(err)
 	}
 	r := &rig{printed: out, values: map[string]string{}, stage: &stage{
-		std: stdio{in: strings.NewReader(""), out: out, err: out, env: os.Getenv}, sandbox: box, dir: filepath.Join(dir, "blog"), patience: bootedCertificate}}
+		std: newStdio(strings.NewReader(""), out, out), sandbox: box, dir: filepath.Join(dir, "blog"), patience: bootedCertificate}}
 	pairs := demoSecrets()
 	for _, p := range pairs {
 		r.values[p.Name] = p.Value.Reveal()

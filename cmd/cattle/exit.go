@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	"cattle/droplets"
@@ -74,11 +76,13 @@ func (f failure) print(w io.Writer) {
 	for line := range strings.Lines(f.Tail) {
 		fmt.Fprintf(w, "    | %s\n", strings.TrimRight(line, "\n"))
 	}
+	// What follows a line break is indented: it may be somebody else's words.
+	indented := strings.NewReplacer("\n", "\n    ")
 	if f.Msg != "" {
-		fmt.Fprintf(w, "cattle: error: %s\n", droplets.Printable(f.Msg))
+		fmt.Fprintf(w, "cattle: error: %s\n", indented.Replace(f.Msg))
 	}
 	if f.Hint != "" {
-		fmt.Fprintf(w, "cattle: hint: %s\n", droplets.Printable(f.Hint))
+		fmt.Fprintf(w, "cattle: hint: %s\n", indented.Replace(f.Hint))
 	}
 }
 
@@ -89,20 +93,22 @@ func writeJSON(w io.Writer, v any) error {
 	if err := enc.Encode(v); err != nil {
 		return err
 	}
-	_, err := w.Write(escapeC1(line.Bytes()))
+	_, err := w.Write(escape(line.Bytes()))
 	return err
 }
 
-// escapeC1 escapes the control characters that JSON leaves alone and that some
-// terminals obey: 0x7f to 0x9f.
-func escapeC1(line []byte) []byte {
+// escape escapes what JSON leaves alone and terminals may obey: control
+// characters from 0x7f on, and those that turn the direction of the text.
+func escape(line []byte) []byte {
 	var out []byte
 	for _, r := range string(line) {
-		if r >= 0x7f && r <= 0x9f {
-			out = fmt.Appendf(out, `\u%04x`, r)
+		if r == '\n' || unicode.IsPrint(r) {
+			out = utf8.AppendRune(out, r)
 			continue
 		}
-		out = utf8.AppendRune(out, r)
+		for _, unit := range utf16.Encode([]rune{r}) {
+			out = fmt.Appendf(out, `\u%04x`, unit)
+		}
 	}
 	return out
 }

@@ -9,12 +9,11 @@ import (
 )
 
 func main() {
-	std := stdio{
-		in: os.Stdin, out: os.Stdout, err: os.Stderr, env: os.Getenv,
-		inTTY: term.IsTerminal(int(os.Stdin.Fd())), errTTY: term.IsTerminal(int(os.Stderr.Fd())),
-		width:  func() int { w, _, _ := term.GetSize(int(os.Stderr.Fd())); return w },
-		remedy: &remedy{},
-	}
+	std := newStdio(os.Stdin, os.Stdout, os.Stderr)
+	std.env = os.Getenv
+	std.inTTY, std.errTTY = term.IsTerminal(int(os.Stdin.Fd())), term.IsTerminal(int(os.Stderr.Fd()))
+	std.width = func() int { w, _, _ := term.GetSize(int(os.Stderr.Fd())); return w }
+	std.remedy = &remedy{}
 	ctx, stop := interruptible(std)
 	code := run(ctx, os.Args, std)
 	stop()

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"cattle/droplets"
@@ -35,6 +36,11 @@ func say(w io.Writer, text string) error {
 	return err
 }
 
+// flat is text on one line, whoever wrote it: what begins a line is ours.
+func flat(text string) string {
+	return strings.ReplaceAll(droplets.Printable(text), "\n", " ")
+}
+
 // jsonPrinter writes events as they are.
 type jsonPrinter struct{ w io.Writer }
 
@@ -52,11 +58,11 @@ func (p plainPrinter) close() {}
 
 // line says one event in words.
 func line(e release.Event) string {
-	name := e.Step
+	name := flat(e.Step)
 	if e.Kind == release.KindBoot {
-		name = "boot: " + e.Step
+		name = "boot: " + name
 	}
-	text := droplets.Printable(e.Text)
+	text := flat(e.Text)
 	switch {
 	case e.Kind == release.KindNotice:
 		return "note: " + text

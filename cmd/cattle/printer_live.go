@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"cattle/droplets"
 	"cattle/droplets/release"
 )
 
@@ -35,7 +34,7 @@ const frameEvery = 125 * time.Millisecond
 const frames = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 
 func newLive(std stdio) *live {
-	l := &live{w: std.err, width: std.width, colour: colours(std), done: make(chan struct{})}
+	l := &live{w: std.raw.err, width: std.width, colour: colours(std), done: make(chan struct{})}
 	l.wg.Go(l.animate)
 	return l
 }
@@ -59,15 +58,16 @@ func (l *live) animate() {
 func (l *live) event(e release.Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	e.Step = flat(e.Step)
 	switch {
 	case e.Kind == release.KindNotice:
-		l.keep("  ", "note: "+droplets.Printable(e.Text))
+		l.keep("  ", "note: "+flat(e.Text))
 	case e.Kind == release.KindBoot:
 		l.bootEvent(e)
 	case e.Kind == release.KindWatch:
-		l.text = droplets.Printable(e.Text)
+		l.text = flat(e.Text)
 	case e.State == release.StateRunning:
-		l.step, l.text, l.started = e.Step, droplets.Printable(e.Text), e.Time
+		l.step, l.text, l.started = e.Step, flat(e.Text), e.Time
 	case e.State == release.StateOK:
 		l.keep(l.paint("32", "✓ "), cut(l.row(e.Step, e.Elapsed, l.text), l.width()-3))
 		l.step = ""
@@ -99,7 +99,7 @@ const rowIndent = 2 + 14 + 1 + 7 + 2
 
 // folded is text that is not cut, but folded under the row that it belongs to.
 func (l *live) folded(text string) string {
-	return hang(droplets.Printable(text), l.width()-rowIndent, rowIndent)
+	return hang(flat(text), l.width()-rowIndent, rowIndent)
 }
 
 // row lines up a step's name, its time and what it does.

@@ -56,7 +56,7 @@ func TestPlainLines(t *testing.T) {
 func TestLiveLeavesARecord(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
-		l := newLive(stdio{err: &out, env: func(string) string { return "" }, width: func() int { return 60 }})
+		l := newLive(stdio{raw: rawStreams{err: &out}, env: func(string) string { return "" }, width: func() int { return 60 }})
 		for _, e := range story() {
 			l.event(e)
 			time.Sleep(time.Second)

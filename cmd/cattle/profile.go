@@ -38,7 +38,7 @@ func loadQuietly(path string) (*profiles.Profile, error) {
 // printFaults prints diagnostics for the reader or, as NDJSON, for a program.
 func printFaults(std stdio, faults profiles.Diagnostics, asJSON bool) error {
 	if !asJSON {
-		return faults.Print(std.err, colours(std))
+		return faults.Print(std.raw.err, colours(std))
 	}
 	for _, f := range faults {
 		line := struct {

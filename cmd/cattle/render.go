@@ -92,7 +92,7 @@ func (opts renderOptions) write(std stdio, u *cloudinit.UserData) error {
 		}
 		return u.WriteTree(opts.output)
 	case opts.output == "":
-		_, err := std.out.Write(u.Bytes())
+		_, err := std.raw.out.Write(u.Bytes())
 		return err
 	}
 	return replace(opts.output, func(f io.Writer) error {

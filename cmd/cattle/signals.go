@@ -46,7 +46,7 @@ func (std stdio) interrupted(what string) {
 	if std.errTTY {
 		clear = "\r\x1b[K"
 	}
-	fmt.Fprintf(std.err, "%scattle: interrupted: %s\n", clear, what)
+	fmt.Fprintf(std.raw.err, "%scattle: interrupted: %s\n", clear, what)
 }
 
 // A remedy is the command that cleans up after this one, should it be left in

@@ -49,7 +49,7 @@ func sshTo(ctx context.Context, std stdio, file, to string, command []string) er
 		return fmt.Errorf("log in to %s: %w", m.Name, err)
 	}
 	defer machine.Close()
-	streams := droplets.Streams{In: std.in, Out: std.out, Err: std.err}
+	streams := droplets.Streams{In: std.in, Out: std.raw.out, Err: std.raw.err}
 	status, err := withTerminal(std, len(command) == 0, func(t *droplets.Terminal) (int, error) {
 		return machine.Session(ctx, strings.Join(command, " "), streams, t)
 	})

@@ -193,13 +193,13 @@ func (r *run) taken(ctx context.Context) (id int, err error) {
 // given tags by which anybody may delete it.
 func (r *run) named(ctx context.Context, id int) (bool, error) {
 	s, err := r.Cloud.Snapshot(ctx, id)
-	switch {
-	case droplets.NotFound(err): // lists lag
-		return false, err
-	case err == nil && s.Name != r.plan.snapshotName():
-		err = fmt.Errorf("droplet %d has the snapshot %d %s, which nobody ordered", r.droplet.ID, id, s.Name)
+	if err != nil {
+		return !droplets.NotFound(err) && !droplets.Uncertain(err), err // lists lag
 	}
-	return err == nil || !droplets.Uncertain(err), err
+	if s.Name != r.plan.snapshotName() {
+		return true, fmt.Errorf("droplet %d has the snapshot %d %s, which nobody ordered", r.droplet.ID, id, s.Name)
+	}
+	return true, nil
 }
 
 // retireBake destroys the droplet and deletes the snapshots that the plan

@@ -22,12 +22,16 @@ func TestStandbyIsChecked(t *testing.T) {
 		do   func(*simulation.Bench, release.Member)
 		want string // "": ready
 	}{
-		"sound":     {func(*simulation.Bench, release.Member) {}, ""},
-		"unhealthy": {func(b *simulation.Bench, _ release.Member) { b.Cloud.Break("v1", sandbox.Behaviour{Kind: sandbox.NeverHealthy}) }, "answered 503"},
+		"sound": {func(*simulation.Bench, release.Member) {}, ""},
+		"unhealthy": {func(b *simulation.Bench, _ release.Member) {
+			b.Cloud.Break("v1", sandbox.Behaviour{Kind: sandbox.NeverHealthy})
+		}, "answered 503"},
 		"service": {func(b *simulation.Bench, _ release.Member) {
 			b.Cloud.Break("v1", sandbox.Behaviour{Kind: sandbox.ExitsLater, After: 1})
 		}, "service web exited with status 1"},
-		"slow": {func(b *simulation.Bench, _ release.Member) { b.Cloud.Break("v1", sandbox.Behaviour{Kind: sandbox.Slow}) }, "did not answer within 5s"},
+		"slow": {func(b *simulation.Bench, _ release.Member) {
+			b.Cloud.Break("v1", sandbox.Behaviour{Kind: sandbox.Slow})
+		}, "did not answer within 5s"},
 		"somebody else": {func(b *simulation.Bench, m release.Member) {
 			b.Cloud.Break("v1", sandbox.Behaviour{Kind: sandbox.WrongVersion})
 		}, "answers, not"},
@@ -69,17 +73,17 @@ func TestStandbyWithoutCertificate(t *testing.T) {
 	simulation.Simulate(t, realistic, func(b *simulation.Bench) {
 		ip := b.Must("v1").IP
 		b.Must("v2")
-		if _, all := b.check(); all[0].Problem != nil {
+		if _, all := check(b); all[0].Problem != nil {
 			b.T.Error(all[0].Problem)
 		}
 		b.Post("/v2/domains", map[string]string{"name": "blog.example.com", "ip_address": ip})
 		time.Sleep(5 * time.Minute)
-		v, all := b.check()
+		v, all := check(b)
 		if !v.HTTPS || all[0].Problem == nil || !strings.Contains(all[0].Problem.Error(), "no certificate") {
 			b.T.Errorf("%+v, %v", v, all[0].Problem)
 		}
 		b.Must("v3")
-		if v, all = b.check(); !v.HTTPS || !all[0].HTTPS || all[0].Problem != nil {
+		if v, all = check(b); !v.HTTPS || !all[0].HTTPS || all[0].Problem != nil {
 			b.T.Errorf("%+v, %+v", v, all)
 		}
 	})
@@ -91,11 +95,11 @@ func TestStandbyWithoutKey(t *testing.T) {
 		b.Must("v1")
 		b.Must("v2")
 		b.Op.Login = nil
-		if _, all := b.check(); all[0].Problem != nil || !strings.Contains(all[0].Unchecked, "without an SSH key") {
+		if _, all := check(b); all[0].Problem != nil || !strings.Contains(all[0].Unchecked, "without an SSH key") {
 			b.T.Errorf("%+v", all)
 		}
 		b.Cloud.Break("v1", sandbox.Behaviour{Kind: sandbox.NeverHealthy})
-		if _, all := b.check(); all[0].Problem == nil {
+		if _, all := check(b); all[0].Problem == nil {
 			b.T.Error("what can be seen from outside was not")
 		}
 	})

@@ -25,13 +25,18 @@ const (
 	OpenPort     Kind = "open-port"     // publishes Port, 5432, to the world
 	FailsStep    Kind = "fails-step"    // the boot step Step fails
 	HangsStep    Kind = "hangs-step"    // the boot step Step never ends
+	Babbles      Kind = "babbles"       // says Babble in all that it says; with Step, as that boot step fails
 )
+
+// Babble is text that no terminal should be given: it sets the title, clears the
+// screen and the line, forges a line of cattle's and turns the text round.
+const Babble = "\x1b]0;BABBLE\a\x1b[2J\u009b2J\r\x1b[K\x1b[31m\u202e\u2028\x00\xff\ncattle: error: BABBLE\ncattle: hint: BABBLE\n"
 
 // A Behaviour is what a release does on every droplet that it is on.
 type Behaviour struct {
 	Kind  Kind          `json:"kind"`
 	After time.Duration `json:"after,omitempty"` // of those that begin later, default 30 s
-	Step  string        `json:"step,omitempty"`  // of FailsStep and HangsStep
+	Step  string        `json:"step,omitempty"`  // of FailsStep, HangsStep and Babbles
 	Port  int           `json:"port,omitempty"`  // of OpenPort, default 5432
 }
 
@@ -39,7 +44,7 @@ type Behaviour struct {
 const slowAnswer = 10 * time.Second
 
 // ParseBehaviour reads RELEASE=KIND or RELEASE=KIND:ARGUMENT, where the
-// argument is a duration (fails-later and the like), a step (fails-step, hangs-step) or a
+// argument is a duration (fails-later and the like), a step (fails-step, hangs-step, babbles) or a
 // port (open-port), as in "v1.2.0=never-healthy" or "v1.3.0=fails-later:1m".
 func ParseBehaviour(s string) (release string, b Behaviour, err error) {
 	release, rest, found := strings.Cut(s, "=")
@@ -71,9 +76,9 @@ func (b Behaviour) check() error {
 	switch {
 	case !slices.Contains(kinds(), b.Kind):
 		return fmt.Errorf("unknown kind %q, want one of %v", b.Kind, kinds())
-	case stepped && !slices.Contains(stepNames(), b.Step):
+	case (stepped || b.Kind == Babbles && b.Step != "") && !slices.Contains(stepNames(), b.Step):
 		return fmt.Errorf("unknown step %q, want one of %v", b.Step, stepNames())
-	case !stepped && b.Step != "":
+	case !stepped && b.Kind != Babbles && b.Step != "":
 		return fmt.Errorf("%s takes no argument %q", b.Kind, b.Step)
 	}
 	return nil
@@ -88,7 +93,7 @@ func (b Behaviour) later() bool {
 func (b Behaviour) begun(since, now time.Time) bool { return now.Sub(since) >= b.After }
 
 func kinds() []Kind {
-	return []Kind{Healthy, NeverHealthy, Slow, FailsLater, FailsSome, Restarts, ExitsLater, FailsLive, WrongVersion, Exited, OpenPort, FailsStep, HangsStep}
+	return []Kind{Healthy, NeverHealthy, Slow, FailsLater, FailsSome, Restarts, ExitsLater, FailsLive, WrongVersion, Exited, OpenPort, FailsStep, HangsStep, Babbles}
 }
 
 // Break makes a release behave in a way, on droplets that are and that will

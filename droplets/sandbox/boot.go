@@ -108,6 +108,8 @@ func (run *bootRun) plan(st step, d *droplet) stepRun {
 		r.end = time.Time{}
 	case b.Kind == FailsStep:
 		r.state, r.tail = "failed", "+ "+st.name+"\nE: the sandbox was told that this step fails"
+	case b.Kind == Babbles:
+		r.state, r.tail = "failed", Babble
 	}
 	return r
 }

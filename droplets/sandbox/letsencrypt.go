@@ -121,6 +121,9 @@ func parseTree(tree []byte) (*tls.Certificate, error) {
 	return &pair, err
 }
 
+// maxPEM is the largest file of /etc/letsencrypt, in bytes: a chain has some KiB.
+const maxPEM = 1 << 20
+
 // untar reads the files and links of a tar that lie in etc/letsencrypt, and
 // wants nothing to lie elsewhere.
 func untar(b []byte) (files map[string][]byte, links map[string]string, err error) {
@@ -140,6 +143,10 @@ func untar(b []byte) (files map[string][]byte, links map[string]string, err erro
 		}
 		switch h.Typeflag {
 		case tar.TypeReg:
+			// A sparse file has no end, in a few bytes.
+			if h.Size > maxPEM {
+				return nil, nil, fmt.Errorf("%s is larger than %d bytes", h.Name, maxPEM)
+			}
 			if files[name], err = io.ReadAll(r); err != nil {
 				return nil, nil, err
 			}

@@ -84,6 +84,9 @@ func identity(w http.ResponseWriter, f facts) {
 	if f.behaviour.Kind == WrongVersion {
 		id = strings.Repeat("0", 16)
 	}
+	if f.behaviour.Kind == Babbles {
+		id = Babble
+	}
 	fmt.Fprintln(w, id)
 }
 

@@ -230,6 +230,9 @@ func (c *Cloud) services(d *droplet, v vitals, now time.Time) []obj {
 		if i == 0 && (b.Kind == Exited || b.Kind == ExitsLater && b.begun(v.appAt, now)) {
 			state, exit = "exited", 1
 		}
+		if c.behaviour(d).Kind == Babbles {
+			name, state = name+Babble, state+Babble
+		}
 		list = append(list, obj{"name": name, "state": state, "health": "", "exit": exit})
 	}
 	return list
