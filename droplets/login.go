@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
@@ -81,10 +82,21 @@ func PublicKey(path string) (string, error) {
 	return authorizedLine(signer.PublicKey()), nil
 }
 
+// maxKeyFile is the largest key file that is read, in bytes: RSA of 16,384 bits
+// takes 13 KiB.
+const maxKeyFile = 64 << 10
+
 func readKey(path string) (ssh.Signer, error) {
-	pem, err := os.ReadFile(path)
+	// Without O_NONBLOCK the open of a fifo waits for a writer. One that has a
+	// writer is fine: CATTLE_SSH_KEY=<(pass show key).
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
+	}
+	defer f.Close()
+	pem, err := readAtMost(f, maxKeyFile)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	signer, err := ssh.ParsePrivateKey(pem)
 	if err != nil {

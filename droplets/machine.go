@@ -307,7 +307,7 @@ func orCause(ctx context.Context, err error) error {
 func readAtMost(r io.Reader, n int64) ([]byte, error) {
 	b, err := io.ReadAll(io.LimitReader(r, n+1))
 	if err == nil && int64(len(b)) > n {
-		return nil, fmt.Errorf("the answer is larger than %d bytes", n)
+		return nil, fmt.Errorf("larger than %d bytes", n)
 	}
 	return b, err
 }

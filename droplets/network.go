@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strconv"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -24,10 +25,16 @@ import (
 // where it was not meant to go.
 func DialerFromEnvironment() (Dialer, error) {
 	all := cmp.Or(os.Getenv("ALL_PROXY"), os.Getenv("all_proxy"))
-	if u, err := url.Parse(all); all != "" && (err != nil || u.Host == "" || u.Scheme != "socks5" && u.Scheme != "socks5h") {
-		return nil, fmt.Errorf("%q is no SOCKS5 proxy", all)
+	if u, err := url.Parse(all); all != "" && (err != nil || u.Hostname() == "" || !IsPort(u.Port()) || u.Scheme != "socks5" && u.Scheme != "socks5h") {
+		return nil, fmt.Errorf("%s is no SOCKS5 proxy", strconv.QuoteToASCII(all))
 	}
 	return proxied{proxy.FromEnvironmentUsing(&net.Dialer{Timeout: connectTimeout})}, nil
+}
+
+// IsPort tells whether s is the number of a TCP port.
+func IsPort(s string) bool {
+	n, err := strconv.ParseUint(s, 10, 16)
+	return err == nil && n > 0
 }
 
 type proxied struct{ proxy.Dialer }

@@ -33,7 +33,7 @@ func (r *reader) profile(path string) *node {
 		r.whole(path, newcomer, "no such file")
 		return nil
 	case err != nil:
-		r.whole(path, fileHint(err, ""), "cannot be read: %s", reason(err))
+		r.whole(path, fileHint(err, "name a file that you may read: --file cattle.yaml"), "cannot be read: %s", reason(err))
 		return nil
 	}
 	return r.tree(r.number(newSource(path, text)), filepath.Dir(path))

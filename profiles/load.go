@@ -1,6 +1,7 @@
 package profiles
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -110,7 +111,7 @@ func (c *checker) learnSecrets(opts Options) {
 	}
 	names, err := opts.SecretNames(file)
 	if err != nil {
-		c.wrong("secrets.file", hintOf(err), "secrets file %s", err)
+		c.wrong("secrets.file", cmp.Or(hintOf(err), "name a file that you may read"), "secrets file %s", err)
 		return
 	}
 	c.p.vault = &vault{names: slices.Sorted(slices.Values(names))}

@@ -77,6 +77,10 @@ func tabs(src *source, r *report) {
 
 func syntaxHint(message string) string {
 	switch {
+	case strings.Contains(message, "control characters"), strings.Contains(message, "UTF-8"), strings.Contains(message, "UTF-16"):
+		return "is it the right file? a profile is text in UTF-8"
+	case strings.Contains(message, "max depth"):
+		return "is it the right file? nothing in a profile is nested so deeply"
 	case strings.Contains(message, "mapping values are not allowed"):
 		return "put quotes around a value that contains \": \", or check the indentation"
 	case strings.Contains(message, "could not find expected ':'"):

@@ -37,6 +37,9 @@ func begin(std stdio, file string, asJSON, withLogin bool) (*profiles.Profile, *
 	if err != nil {
 		return nil, nil, err
 	}
+	if _, err := sopsFromEnv(); err != nil {
+		return nil, nil, err // before anything is asked of the cloud
+	}
 	o, err := operator(std, withLogin)
 	return p, o, err
 }
@@ -94,7 +97,7 @@ func openCloud(std stdio, name, token string) (droplets.Cloud, error) {
 		return nil, &usageError{"the API token has characters that no token has", "export " + name + "=… in one line"}
 	}
 	api := std.env("DIGITALOCEAN_API_URL")
-	if u, err := url.Parse(api); api != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
+	if u, err := url.Parse(api); api != "" && (err != nil || u.Hostname() == "" || u.Port() != "" && !droplets.IsPort(u.Port()) || u.Scheme != "http" && u.Scheme != "https") {
 		return nil, &usageError{fmt.Sprintf("DIGITALOCEAN_API_URL is no address of an API: %q", api), "unset DIGITALOCEAN_API_URL"}
 	}
 	return droplets.Open(droplets.Config{Token: token, URL: api, UserAgent: "cattle/" + version()})

@@ -9,8 +9,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 
 	"cattle/droplets"
+	"cattle/profiles"
 	"cattle/secrets"
 )
 
@@ -49,22 +51,25 @@ type identityFile struct {
 	Sealed  map[string][]byte `json:"sealed,omitempty"`
 }
 
+// attemptRE is an attempt's id: it is part of tags and scripts.
+var attemptRE = regexp.MustCompile(`^[0-9a-f]{16}$`)
+
 // loadIdentity reads the identity kept at path, or makes one.
 func loadIdentity(path string) (*identity, error) {
-	raw, err := os.ReadFile(path)
+	raw, err := profiles.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return newIdentity()
 	}
 	if err != nil {
-		return nil, err
+		return nil, &usageError{"--identity: " + err.Error(), "name a plain file that cattle wrote, or one that does not exist yet: --identity identity.json"}
 	}
 	var f identityFile
 	if err := json.Unmarshal(raw, &f); err != nil {
 		return nil, &usageError{path + " is not an identity that cattle wrote", "name a file that does not exist yet: --identity identity.json"}
 	}
 	key, err := secrets.ParseIdentity(f.Age)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+	if err != nil || !attemptRE.MatchString(f.Attempt) {
+		return nil, &usageError{path + " is not an identity that cattle wrote", "name a file that does not exist yet: --identity identity.json"}
 	}
 	if f.Sealed == nil {
 		f.Sealed = map[string][]byte{}
