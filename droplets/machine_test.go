@@ -142,7 +142,7 @@ func FuzzSession(f *testing.F) {
 	h := newHostile(f)
 	m := h.connect(f)
 	f.Fuzz(func(t *testing.T, out, stderr string, exit uint32, signal string) {
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 		defer cancel()
 		tell := func() { h.answer <- answer{strings.NewReader(out), stderr, exit, signal} }
 		failed := func(err error) {
@@ -214,7 +214,7 @@ func TestEndlessSession(t *testing.T) {
 		"blank": {"", "\n", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 			defer cancel()
 			inMemory(t, func() {
 				for _, verb := range []func(*droplets.Machine) error{

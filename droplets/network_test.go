@@ -76,7 +76,7 @@ func FuzzProxy(f *testing.F) {
 			time.Sleep(10 * time.Millisecond)
 			conn.Close()
 		}()
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 		defer cancel()
 		conn, err := dialer.DialContext(ctx, "tcp", "198.18.0.9:22")
 		if err == nil {

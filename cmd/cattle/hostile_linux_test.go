@@ -83,7 +83,7 @@ func newHostileCloud(t *testing.T) *hostileCloud {
 		}
 		h.env = append(h.env, name+"="+value)
 	}
-	writeDoc(t, filepath.Join(h.dir, "cattle.yaml"), "app: blog\ndomain: blog.example.com\nimage: ghcr.io/me/blog\nport: 8000\nhealth: {deadline: 5s, interval: 100ms}\n")
+	writeDoc(t, filepath.Join(h.dir, "cattle.yaml"), "app: blog\ndomain: blog.example.com\nimage: ghcr.io/me/blog\nport: 8000\nhealth: {deadline: 2s, interval: 100ms}\n")
 	for release, b := range map[string]sandbox.Behaviour{"v5": {Kind: sandbox.Babbles}, "v6": {Kind: sandbox.Babbles, Step: "packages"}} {
 		box.cloud.Break(release, b)
 	}
@@ -154,6 +154,9 @@ func (h *hostileCloud) play(t *testing.T, to string, m mouth) {
 		heard += strings.Count(out, "BABBLE")
 		printableOnly(t, args, out)
 	}
+	if left, _ := os.ReadDir(h.dir); len(left) != 2 {
+		t.Errorf("something was written beside the profile and the sandbox: %v", left)
+	}
 	if heard == 0 {
 		t.Error("nothing of what was said came out: the test is deaf")
 	}
@@ -215,6 +218,14 @@ func openTerminal(t *testing.T) (main, other *os.File) {
 	return main, other
 }
 
+// obeyed fails the test when there is something in text that a terminal would obey.
+func obeyed(t *testing.T, who, text string) {
+	t.Helper()
+	if i := strings.IndexFunc(text, func(r rune) bool { return r != '\n' && !unicode.IsPrint(r) }); i >= 0 || !utf8.ValidString(text) {
+		t.Errorf("cattle %s wrote %q", who, text[max(i-40, 0):min(max(i, 0)+40, len(text))])
+	}
+}
+
 // styling is all that cattle itself sends to a terminal beside text.
 var styling = regexp.MustCompile(`\r\x1b\[K|\x1b\[(0|1|2|31|32|33)m`)
 
@@ -222,9 +233,7 @@ var styling = regexp.MustCompile(`\r\x1b\[K|\x1b\[(0|1|2|31|32|33)m`)
 func printableOnly(t *testing.T, args []string, out string) {
 	t.Helper()
 	text := styling.ReplaceAllString(out, "")
-	if i := strings.IndexFunc(text, func(r rune) bool { return r != '\n' && !unicode.IsPrint(r) }); i >= 0 || !utf8.ValidString(text) {
-		t.Errorf("cattle %s wrote %q", strings.Join(args, " "), text[max(i-40, 0):min(max(i, 0)+40, len(text))])
-	}
+	obeyed(t, strings.Join(args, " "), text)
 	// The text that was said has styling too; between its words there is none of ours.
 	if strings.Contains(out, "\x1b[31m\uFFFD") || regexp.MustCompile(`2J\r\x1b`).MatchString(out) {
 		t.Errorf("cattle %s passed styling on: %q", strings.Join(args, " "), out)

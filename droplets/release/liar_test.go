@@ -274,7 +274,7 @@ func droplet(id int, name string, tags ...string) map[string]any {
 		"size_slug": "s-1vcpu-1gb", "networks": map[string]any{"v4": []any{map[string]any{"type": "public", "ip_address": "198.18.0.250"}}}}
 }
 
-const first = "first release"
+const first, status = "first release", "status"
 
 // verbs are what an operator may do while he is lied to.
 var verbs = map[string]func(*simulation.Bench) error{
@@ -294,6 +294,13 @@ var verbs = map[string]func(*simulation.Bench) error{
 			}
 		}
 		return b.Op.Collect(b.T.Context(), g)
+	},
+	status: func(b *simulation.Bench) error {
+		w, err := b.Op.Survey(b.T.Context(), b.Site)
+		if err != nil {
+			return err
+		}
+		return b.Op.Verify(b.T.Context(), b.Site, w).Err
 	},
 	"destroy": func(b *simulation.Bench) error {
 		w, err := b.Op.Survey(b.T.Context(), b.Site)
@@ -329,6 +336,9 @@ func TestLyingCloud(t *testing.T) {
 						}
 						if took := time.Since(began); took > 2*time.Hour {
 							t.Errorf("it took %s", took)
+						}
+						if verb == status && len(l.changes) > 0 {
+							t.Errorf("a look changed something: %v", l.changes)
 						}
 						l.unharmed(b)
 					})

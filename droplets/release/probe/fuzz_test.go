@@ -26,7 +26,7 @@ func FuzzAnswer(f *testing.F) {
 			go func() { theirs.Write(said); theirs.Close() }()
 			return ours, nil
 		}}
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 		defer cancel()
 		if id, err := d.Identity(ctx, d.Client()); len(id) > aWord || err != nil && len(err.Error()) > 1000 {
 			t.Errorf("said %d bytes: %v", len(id), err)
@@ -56,7 +56,7 @@ func TestEndlessAnswer(t *testing.T) {
 			}()
 			return ours, nil
 		}}
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 		_, err := d.Identity(ctx, d.Client())
 		if err == nil || ctx.Err() != nil {
 			t.Errorf("after %q: %v", begin, err)
