@@ -116,7 +116,12 @@ func (c *Cloud) effect(a *action) {
 	case "power_off", "shutdown":
 		d.Status = "off"
 		c.powerOff(d, a.Ends)
-	case "power_on", "reboot", "power_cycle":
+	case "power_on":
+		if d.Status == "off" {
+			d.start()
+			c.powerOn(d, a.Ends)
+		}
+	case "reboot", "power_cycle":
 		d.start()
 		c.powerOff(d, a.Ends)
 		c.powerOn(d, a.Ends)

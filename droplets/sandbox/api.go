@@ -117,12 +117,23 @@ func (c *Cloud) allowed(token string) bool {
 // dispatch runs the handler of a route with the cloud locked.
 func (c *Cloud) dispatch(r *http.Request, body []byte, f Fault) reply {
 	q := &call{body: body, fault: f}
-	out := notFound()
+	out := c.unknownRoute(r)
+	if trimmed, cut := strings.CutSuffix(r.URL.Path, "/"); cut && trimmed != "" {
+		// The API takes paths with a slash at the end, and some clients send them.
+		r = r.Clone(r.Context())
+		r.URL.Path = trimmed
+	}
 	// The handler that the mux picks sees a request with path values; it takes
 	// q out of the context, because a mux only knows http.Handler.
 	ctx := context.WithValue(r.Context(), callKey{}, &dispatched{q, &out})
 	c.mux.ServeHTTP(discard{}, r.WithContext(ctx))
 	return out
+}
+
+// unknownRoute is the API's own form of saying no, and names the sandbox: the
+// API may well have what is asked for.
+func (c *Cloud) unknownRoute(r *http.Request) reply {
+	return failure(http.StatusNotFound, "not_found", "The sandbox has no route "+r.Method+" "+r.URL.Path+".")
 }
 
 type callKey struct{}

@@ -19,14 +19,18 @@ func (c *Cloud) getReservedActions(q *call) reply {
 		}
 	}
 	slices.Reverse(list)
-	return page(q, "actions", c.viewActions(list, "reserved_ip"))
+	views := c.viewActions(list, "reserved_ip")
+	for _, v := range views {
+		v["resource_type"] = q.ipWord()
+	}
+	return page(q, "actions", views)
 }
 
 func (c *Cloud) getReservedAction(q *call) reply {
 	id, ip := number(q.PathValue("action"), 0), q.PathValue("ip")
 	a := c.oneAction(func(a *action) bool { return a.ID == id && a.IP == ip })
 	if a.status == http.StatusOK {
-		a.body.(obj)["action"].(obj)["project_id"] = defaultProject
+		q.own(a.body.(obj)["action"].(obj))
 	}
 	return a
 }
@@ -85,11 +89,15 @@ func (c *Cloud) startAssign(q *call, ip *reservedIP, d *droplet) *action {
 	return c.start(q, action{Type: "assign_ip", Resource: ip.Number, ResourceType: "reserved_ip", Region: ip.Region, IP: ip.IP, Droplet: d.ID}, c.opt.Latency.Assign)
 }
 
-// accept shows an action as it starts, even if it ends at once. Only this
-// answer, and that to a look at the action under its address, names a project.
+// own adds what only the routes of an address say of its action.
+func (q *call) own(v obj) {
+	v["resource_type"], v["project_id"] = q.ipWord(), defaultProject
+}
+
+// accept shows an action as it starts, even if it ends at once.
 func (c *Cloud) accept(q *call, a *action) reply {
 	v := c.viewAction(a)
-	v["project_id"] = defaultProject
+	q.own(v)
 	c.settle(q.now)
 	return reply{http.StatusCreated, obj{"action": v}}
 }

@@ -86,10 +86,6 @@ func (c *Cloud) act(q *call, d *droplet, in dropletAction) (obj, string) {
 func refuses(d *droplet, in dropletAction) string {
 	off := d.Status == "off"
 	switch in.Type {
-	case "power_on":
-		if !off {
-			return "Droplet is already powered on."
-		}
 	case "power_off", "shutdown", "reboot":
 		if off {
 			return "Droplet is currently powered off."
@@ -100,7 +96,8 @@ func refuses(d *droplet, in dropletAction) string {
 		if in.Name == "" {
 			return "Name can't be blank"
 		}
-	case "power_cycle", "enable_ipv6", "enable_backups", "disable_backups", "password_reset":
+	// A droplet that is on takes power_on too: clients make sure with it.
+	case "power_on", "power_cycle", "enable_ipv6", "enable_backups", "disable_backups", "password_reset":
 	default:
 		return "You specified an invalid action type."
 	}

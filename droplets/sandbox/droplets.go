@@ -96,6 +96,28 @@ func (c *Cloud) getDroplets(q *call) reply {
 	return page(q, "droplets", list)
 }
 
+// getNone lists what no droplet of the sandbox has.
+func (c *Cloud) getNone(name string) func(*call) reply {
+	return func(q *call) reply {
+		if c.dropletOf(q) == nil {
+			return notFound()
+		}
+		return page(q, name, []obj{})
+	}
+}
+
+// getNeighbors: no two droplets of the sandbox share hardware. The one list
+// that has no pages.
+func (c *Cloud) getNeighbors(q *call) reply {
+	if c.dropletOf(q) == nil {
+		return notFound()
+	}
+	return ok(obj{"droplets": []obj{}})
+}
+
+// getVolumes: there are none, and none can be made here.
+func (c *Cloud) getVolumes(q *call) reply { return page(q, "volumes", []obj{}) }
+
 func (c *Cloud) deleteDroplet(q *call) reply {
 	d := c.dropletOf(q)
 	if d == nil {

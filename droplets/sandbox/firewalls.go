@@ -3,6 +3,7 @@ package sandbox
 import (
 	"fmt"
 	"net/http"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -123,6 +124,50 @@ func (c *Cloud) firewallMembers(q *call) reply {
 	return noContent()
 }
 
+// firewallRules adds (POST) or takes away (DELETE) rules; a rule is known by
+// all that it says.
+func (c *Cloud) firewallRules(q *call) reply {
+	w := c.wall(q.PathValue("id"))
+	if w == nil {
+		return notFound()
+	}
+	var in firewall
+	if err := q.decode(&in); err != nil || len(in.Inbound)+len(in.Outbound) == 0 {
+		return badRequest("firewall must have at least one rule")
+	}
+	next := *w
+	next.Inbound, next.Outbound = withoutRules(w.Inbound, in.Inbound), withoutRules(w.Outbound, in.Outbound)
+	if q.Method == http.MethodPost {
+		next.Inbound, next.Outbound = append(next.Inbound, in.Inbound...), append(next.Outbound, in.Outbound...)
+	}
+	if fault := checkRules(&next); fault != "" {
+		return badRequest(fault)
+	}
+	*w = next
+	c.touch()
+	return noContent()
+}
+
+func withoutRules(list, gone []rule) []rule {
+	return slices.DeleteFunc(slices.Clone(list), func(r rule) bool {
+		return slices.ContainsFunc(gone, func(o rule) bool { return reflect.DeepEqual(r, o) })
+	})
+}
+
+// getDropletFirewalls lists those that hold for a droplet.
+func (c *Cloud) getDropletFirewalls(q *call) reply {
+	d := c.dropletOf(q)
+	if d == nil {
+		return notFound()
+	}
+	return page(q, "firewalls", slices.DeleteFunc(slices.Clone(c.state.Walls), func(w *firewall) bool { return !w.holds(d) }))
+}
+
+// holds says whether a firewall is one of a droplet's.
+func (w *firewall) holds(d *droplet) bool {
+	return slices.Contains(w.DropletIDs, d.ID) || slices.ContainsFunc(d.Tags, func(t string) bool { return slices.Contains(w.Tags, t) })
+}
+
 func without[T comparable](list, gone []T) []T {
 	return slices.DeleteFunc(slices.Clone(list), func(v T) bool { return slices.Contains(gone, v) })
 }
@@ -135,20 +180,28 @@ func (c *Cloud) readFirewall(q *call) (*firewall, string) {
 	w.Status, w.Pending = "succeeded", []obj{}
 	w.DropletIDs, w.Tags = orEmpty(w.DropletIDs), orEmpty(w.Tags)
 	w.Inbound, w.Outbound = orEmpty(w.Inbound), orEmpty(w.Outbound)
-	switch {
-	case len(w.Name) < 2 || !only(w.Name, ".-") || !alphanumeric(w.Name[0]):
+	if len(w.Name) < 2 || !only(w.Name, ".-") || !alphanumeric(w.Name[0]) {
 		return nil, "firewall must have a valid name"
-	case len(w.Inbound)+len(w.Outbound) == 0:
-		return nil, "firewall must have at least one rule"
-	case len(w.Inbound)+len(w.Outbound) > 50:
-		return nil, "firewall cannot have more than 50 rules"
+	}
+	if fault := checkRules(w); fault != "" {
+		return nil, fault
+	}
+	return w, c.checkMembers(w)
+}
+
+func checkRules(w *firewall) string {
+	switch n := len(w.Inbound) + len(w.Outbound); {
+	case n == 0:
+		return "firewall must have at least one rule"
+	case n > 50:
+		return "firewall cannot have more than 50 rules"
 	}
 	for _, r := range append(slices.Clone(w.Inbound), w.Outbound...) {
 		if !slices.Contains([]string{"tcp", "udp", "icmp"}, r.Protocol) {
-			return nil, fmt.Sprintf("invalid protocol %q", r.Protocol)
+			return fmt.Sprintf("invalid protocol %q", r.Protocol)
 		}
 	}
-	return w, c.checkMembers(w)
+	return ""
 }
 
 // checkMembers wants droplets and tags that exist: unlike a droplet's, the
@@ -175,9 +228,7 @@ func (c *Cloud) checkMembers(w *firewall) string {
 func (c *Cloud) admits(d *droplet, port int) bool {
 	walled := false
 	for _, w := range c.state.Walls {
-		covered := slices.Contains(w.DropletIDs, d.ID) ||
-			slices.ContainsFunc(d.Tags, func(t string) bool { return slices.Contains(w.Tags, t) })
-		if !covered {
+		if !w.holds(d) {
 			continue
 		}
 		walled = true

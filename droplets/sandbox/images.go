@@ -45,6 +45,29 @@ func (c *Cloud) getImage(q *call) reply {
 	return notFound()
 }
 
+// putImage renames one of the account's own images.
+func (c *Cloud) putImage(q *call) reply {
+	i := c.ownImage(number(q.PathValue("id"), 0))
+	var in struct {
+		Name        string `json:"name"`
+		Description string `json:"description"`
+	}
+	if err := q.decode(&in); err != nil {
+		return badRequest("The request body is not valid JSON.")
+	}
+	if i == nil {
+		return notFound()
+	}
+	if in.Name != "" {
+		i.Name = in.Name
+	}
+	if in.Description != "" {
+		i.Description = in.Description
+	}
+	c.touch()
+	return ok(obj{"image": *i})
+}
+
 // deleteImage forgets an image at once; Machines take the copy away meanwhile.
 func (c *Cloud) deleteImage(q *call) reply {
 	id := number(q.PathValue("id"), 0)

@@ -62,6 +62,7 @@ func TestPowerOfMachines(t *testing.T) {
 		d := r.running(f)
 		for _, c := range []struct{ kind, calls, during, after string }{
 			{"reboot", "Reboot", "active", "active"},
+			{"power_on", "", "active", "active"},
 			{"shutdown", "Shutdown", "active", "off"},
 			{"power_on", "PowerOn", "off", "active"},
 			{"power_off", "PowerOff", "active", "off"},

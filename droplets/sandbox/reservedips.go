@@ -3,6 +3,7 @@ package sandbox
 import (
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -42,17 +43,26 @@ func (c *Cloud) reservedOf(droplet int) *reservedIP {
 	return nil
 }
 
+// ipWord is what the API calls a reserved IP on the routes of a call: they were
+// floating IPs once, and still are in /v2/floating_ips.
+func (q *call) ipWord() string {
+	if strings.HasPrefix(q.URL.Path, "/v2/floating_ips") {
+		return "floating_ip"
+	}
+	return "reserved_ip"
+}
+
 func (c *Cloud) getReservedIPs(q *call) reply {
 	list := []obj{}
 	for _, ip := range c.state.Reserved {
 		list = append(list, c.viewReserved(q, ip))
 	}
-	return page(q, "reserved_ips", list)
+	return page(q, q.ipWord()+"s", list)
 }
 
 func (c *Cloud) getReservedIP(q *call) reply {
 	if ip := c.reserved(q.PathValue("ip")); ip != nil {
-		return ok(obj{"reserved_ip": c.viewReserved(q, ip)})
+		return ok(obj{q.ipWord(): c.viewReserved(q, ip)})
 	}
 	return notFound()
 }
@@ -101,7 +111,7 @@ func (c *Cloud) reserve(q *call, region string, d *droplet) obj {
 	}
 	v := c.viewReserved(q, ip)
 	c.settle(q.now)
-	return obj{"reserved_ip": v, "links": links}
+	return obj{q.ipWord(): v, "links": links}
 }
 
 func (c *Cloud) deleteReservedIP(q *call) reply {

@@ -2,7 +2,7 @@ package sandbox
 
 import "net/http"
 
-// routes is the whole API. What is not here answers 404.
+// routes is a mux of the whole API. What is not in it answers 404.
 func (c *Cloud) routes() *http.ServeMux {
 	mux := http.NewServeMux()
 	for pattern, f := range c.handlers() {
@@ -33,6 +33,11 @@ func (c *Cloud) handlers() map[string]func(*call) reply {
 		"GET /v2/droplets/{id}/actions":          c.getDropletActions,
 		"POST /v2/droplets/{id}/actions":         c.postDropletAction,
 		"GET /v2/droplets/{id}/actions/{action}": c.getDropletAction,
+		"GET /v2/droplets/{id}/snapshots":        c.getDropletSnapshots,
+		"GET /v2/droplets/{id}/backups":          c.getNone("backups"),
+		"GET /v2/droplets/{id}/kernels":          c.getNone("kernels"),
+		"GET /v2/droplets/{id}/neighbors":        c.getNeighbors,
+		"GET /v2/droplets/{id}/firewalls":        c.getDropletFirewalls,
 
 		"GET /v2/reserved_ips":                       c.getReservedIPs,
 		"POST /v2/reserved_ips":                      c.postReservedIPs,
@@ -41,6 +46,15 @@ func (c *Cloud) handlers() map[string]func(*call) reply {
 		"GET /v2/reserved_ips/{ip}/actions":          c.getReservedActions,
 		"POST /v2/reserved_ips/{ip}/actions":         c.postReservedAction,
 		"GET /v2/reserved_ips/{ip}/actions/{action}": c.getReservedAction,
+
+		// The older name of the same, which most clients still use.
+		"GET /v2/floating_ips":                       c.getReservedIPs,
+		"POST /v2/floating_ips":                      c.postReservedIPs,
+		"GET /v2/floating_ips/{ip}":                  c.getReservedIP,
+		"DELETE /v2/floating_ips/{ip}":               c.deleteReservedIP,
+		"GET /v2/floating_ips/{ip}/actions":          c.getReservedActions,
+		"POST /v2/floating_ips/{ip}/actions":         c.postReservedAction,
+		"GET /v2/floating_ips/{ip}/actions/{action}": c.getReservedAction,
 
 		"GET /v2/tags":                    c.getTags,
 		"POST /v2/tags":                   c.postTags,
@@ -53,6 +67,7 @@ func (c *Cloud) handlers() map[string]func(*call) reply {
 		"GET /v2/regions":        c.getRegions,
 		"GET /v2/images":         c.getImages,
 		"GET /v2/images/{id}":    c.getImage,
+		"PUT /v2/images/{id}":    c.putImage,
 		"DELETE /v2/images/{id}": c.deleteImage,
 
 		"GET /v2/snapshots":         c.getSnapshots,
@@ -68,6 +83,8 @@ func (c *Cloud) handlers() map[string]func(*call) reply {
 		"DELETE /v2/firewalls/{id}/droplets": c.firewallMembers,
 		"POST /v2/firewalls/{id}/tags":       c.firewallMembers,
 		"DELETE /v2/firewalls/{id}/tags":     c.firewallMembers,
+		"POST /v2/firewalls/{id}/rules":      c.firewallRules,
+		"DELETE /v2/firewalls/{id}/rules":    c.firewallRules,
 
 		"GET /v2/domains":                              c.getDomains,
 		"POST /v2/domains":                             c.postDomains,
@@ -87,5 +104,7 @@ func (c *Cloud) handlers() map[string]func(*call) reply {
 
 		"GET /v2/vpcs":      c.getVPCs,
 		"GET /v2/vpcs/{id}": c.getVPC,
+
+		"GET /v2/volumes": c.getVolumes,
 	}
 }

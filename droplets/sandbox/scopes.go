@@ -31,6 +31,11 @@ func scopes() map[string][]string {
 		"GET /v2/droplets/{id}/actions":          {"droplet:read"},
 		"POST /v2/droplets/{id}/actions":         {"droplet:update"},
 		"GET /v2/droplets/{id}/actions/{action}": {"droplet:read"},
+		"GET /v2/droplets/{id}/snapshots":        {"droplet:read"},
+		"GET /v2/droplets/{id}/backups":          {"droplet:read"},
+		"GET /v2/droplets/{id}/kernels":          {"droplet:read"},
+		"GET /v2/droplets/{id}/neighbors":        {"droplet:read"},
+		"GET /v2/droplets/{id}/firewalls":        {"firewall:read"},
 
 		"GET /v2/reserved_ips":                       {"reserved_ip:read"},
 		"POST /v2/reserved_ips":                      {"reserved_ip:create"},
@@ -39,6 +44,13 @@ func scopes() map[string][]string {
 		"GET /v2/reserved_ips/{ip}/actions":          {"reserved_ip:read"},
 		"POST /v2/reserved_ips/{ip}/actions":         {"reserved_ip:update"},
 		"GET /v2/reserved_ips/{ip}/actions/{action}": {"reserved_ip:read"},
+		"GET /v2/floating_ips":                       {"reserved_ip:read"},
+		"POST /v2/floating_ips":                      {"reserved_ip:create"},
+		"GET /v2/floating_ips/{ip}":                  {"reserved_ip:read"},
+		"DELETE /v2/floating_ips/{ip}":               {"reserved_ip:delete"},
+		"GET /v2/floating_ips/{ip}/actions":          {"reserved_ip:read"},
+		"POST /v2/floating_ips/{ip}/actions":         {"reserved_ip:update"},
+		"GET /v2/floating_ips/{ip}/actions/{action}": {"reserved_ip:read"},
 
 		"GET /v2/tags":                    {"tag:read"},
 		"POST /v2/tags":                   {"tag:create"},
@@ -51,6 +63,7 @@ func scopes() map[string][]string {
 		"GET /v2/regions":        {"regions:read"},
 		"GET /v2/images":         {"image:read"},
 		"GET /v2/images/{id}":    {"image:read"},
+		"PUT /v2/images/{id}":    {"image:update"},
 		"DELETE /v2/images/{id}": {"image:delete"},
 
 		"GET /v2/snapshots":         {"snapshot:read"},
@@ -64,6 +77,8 @@ func scopes() map[string][]string {
 		"DELETE /v2/firewalls/{id}":          {"firewall:delete"},
 		"POST /v2/firewalls/{id}/droplets":   {"firewall:update"},
 		"DELETE /v2/firewalls/{id}/droplets": {"firewall:update"},
+		"POST /v2/firewalls/{id}/rules":      {"firewall:update"},
+		"DELETE /v2/firewalls/{id}/rules":    {"firewall:update"},
 		"POST /v2/firewalls/{id}/tags":       {"firewall:update"},
 		"DELETE /v2/firewalls/{id}/tags":     {"firewall:update"},
 
@@ -85,6 +100,8 @@ func scopes() map[string][]string {
 
 		"GET /v2/vpcs":      {"vpc:read"},
 		"GET /v2/vpcs/{id}": {"vpc:read"},
+
+		"GET /v2/volumes": {"block_storage:read"},
 	}
 }
 

@@ -27,6 +27,22 @@ func (c *Cloud) getSnapshot(q *call) reply {
 	return ok(obj{"snapshot": c.viewSnapshot(i)})
 }
 
+// getDropletSnapshots are the ones that were taken of a droplet, in a third form.
+func (c *Cloud) getDropletSnapshots(q *call) reply {
+	d := c.dropletOf(q)
+	if d == nil {
+		return notFound()
+	}
+	list := []obj{}
+	for _, id := range d.Snapshots {
+		if i := c.ownImage(id); i != nil {
+			list = append(list, obj{"id": i.ID, "name": i.Name, "created_at": i.CreatedAt, "regions": i.Regions,
+				"min_disk_size": i.MinDiskSize, "size_gigabytes": i.SizeGigabytes, "type": "snapshot"})
+		}
+	}
+	return page(q, "snapshots", list)
+}
+
 func (c *Cloud) viewSnapshot(i *image) obj {
 	return obj{
 		"id": strconv.Itoa(i.ID), "name": i.Name, "created_at": i.CreatedAt, "regions": i.Regions,

@@ -61,6 +61,9 @@ func (c *Cloud) work(a *action) job {
 	case "destroy":
 		return of(m.Destroy)
 	case "power_on":
+		if d.Status == "active" {
+			return nil
+		}
 		return of(m.PowerOn)
 	case "power_off":
 		return of(m.PowerOff)

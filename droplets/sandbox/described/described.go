@@ -77,7 +77,7 @@ type call struct {
 // route is the description's name of what is called, such as
 // "GET /v2/droplets/{droplet_id}", and its operation, nil where there is none.
 func (d *Description) route(method, path string) (string, *routers.Route, map[string]string) {
-	name, values := match(d.paths, path)
+	name, values := match(d.paths, strings.TrimSuffix(path, "/"))
 	item := d.doc.Paths.Value(name)
 	if item == nil || item.GetOperation(method) == nil {
 		return method + " " + path, nil, nil
@@ -87,7 +87,7 @@ func (d *Description) route(method, path string) (string, *routers.Route, map[st
 
 // check says how a call departs from the description. What the API would not
 // know may be refused in any way; what was accepted has to be described.
-func (d *Description) check(c *call, r *routers.Route, values map[string]string) (faults []string) {
+func (d *Description) check(c *call, r *routers.Route, values map[string]string, requests bool) (faults []string) {
 	if r == nil {
 		if c.status != http.StatusNotFound {
 			faults = append(faults, "the API has no such route")
@@ -95,7 +95,7 @@ func (d *Description) check(c *call, r *routers.Route, values map[string]string)
 		return faults
 	}
 	in := d.input(c, r, values)
-	if c.status < 300 {
+	if requests && c.status < 300 {
 		faults = append(faults, lines("request", openapi3filter.ValidateRequest(context.Background(), in))...)
 		faults = append(faults, unknownParameters(c.Request, r)...)
 		if body := r.Operation.RequestBody; body != nil && len(c.body) > 0 {
