@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 
@@ -198,4 +199,41 @@ func lines(what string, err error) []string {
 		return []string{fmt.Sprintf("%s: /%s: %s", what, strings.Join(e.JSONPointer(), "/"), e.Reason)}
 	}
 	return []string{what + ": " + strings.Join(strings.Fields(err.Error()), " ")}
+}
+
+// HasAnswer says whether the description of a route's answers to a status has
+// a field: path is its way, with * for the items of a list.
+func (d *Description) HasAnswer(method, path string, status int, field []string) bool {
+	_, r, _ := d.route(method, path)
+	if r == nil {
+		return false
+	}
+	answer := r.Operation.Responses.Status(status)
+	if answer == nil {
+		answer = r.Operation.Responses.Default()
+	}
+	if answer == nil || answer.Value.Content.Get("application/json") == nil {
+		return false
+	}
+	return has(answer.Value.Content.Get("application/json").Schema.Value, field)
+}
+
+// has says whether any part of a schema has a field.
+func has(s *openapi3.Schema, field []string) bool {
+	if len(field) == 0 {
+		return true
+	}
+	if f := s.Properties[field[0]]; f != nil && has(f.Value, field[1:]) {
+		return true
+	}
+	if field[0] == "*" && s.Items != nil && has(s.Items.Value, field[1:]) {
+		return true
+	}
+	return slices.ContainsFunc(slices.Concat(s.AllOf, s.OneOf, s.AnyOf), func(part *openapi3.SchemaRef) bool { return has(part.Value, field) })
+}
+
+// HasRoute says whether the API has a route, path being a concrete one.
+func (d *Description) HasRoute(method, path string) bool {
+	_, r, _ := d.route(method, path)
+	return r != nil
 }
