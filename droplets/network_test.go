@@ -24,7 +24,8 @@ func FuzzRegistry(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, said []byte) {
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		// The client asks again after a second: there is nothing new to hear.
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		defer cancel()
 		got, err := droplets.ResolveImage(ctx, saying(said), "localhost:5000/me/blog:v1")
 		if err == nil && !bytes.Contains([]byte(got), []byte("sha256:")) {
