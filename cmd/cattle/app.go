@@ -50,7 +50,7 @@ func newApp(std stdio) *cli.App {
 			checkCommand(std), renderCommand(std), planCommand(std),
 			releaseCommand(std), rollbackCommand(std), rebuildCommand(std), unpinCommand(std), bakeCommand(std),
 			statusCommand(std), sshCommand(std), gcCommand(std), destroyCommand(std),
-			sandboxCommand(std), demoCommand(std), rehearseCommand(std), versionCommand(std),
+			sandboxCommand(std), demoCommand(std), rehearseCommand(std), doctorCommand(std), versionCommand(std),
 		},
 		CustomAppHelpTemplate: helpTemplate,
 	}

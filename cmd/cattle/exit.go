@@ -15,6 +15,7 @@ import (
 	"unicode/utf8"
 
 	"cattle/droplets"
+	"cattle/droplets/measure"
 	"cattle/droplets/release"
 	"cattle/droplets/sandbox/nspawn"
 	"cattle/profiles"
@@ -126,6 +127,7 @@ func diagnose(err error) (int, []failure) {
 		notBaked   *release.NotBaked
 		notReady   *notReady
 		silent     *notServing
+		measuring  *measure.Leftovers
 	)
 	switch {
 	case errors.As(err, &faults):
@@ -150,6 +152,8 @@ func diagnose(err error) (int, []failure) {
 		return exitLeftover, notReady.failures()
 	case errors.As(err, &incomplete):
 		return exitLeftover, leftoverFailures(incomplete.Leftovers)
+	case errors.As(err, &measuring):
+		return exitFailed, measureFailures(measuring, err)
 	}
 	return exitFailed, []failure{{Msg: err.Error(), Hint: hintFor(err)}}
 }
@@ -208,6 +212,14 @@ func leftoverFailures(ls []release.Leftover) []failure {
 	var out []failure
 	for _, l := range ls {
 		out = append(out, failure{Msg: "left over: " + l.String(), Hint: l.Command})
+	}
+	return out
+}
+
+func measureFailures(e *measure.Leftovers, err error) []failure {
+	out := []failure{{Msg: err.Error()}}
+	for _, l := range e.Left {
+		out = append(out, failure{Msg: "left over: " + l.What, Hint: l.Command})
 	}
 	return out
 }

@@ -64,6 +64,7 @@ func TestScripts(t *testing.T) {
 			"sshkey": sshKey,
 			"off":    powerOff,
 			"live":   waitLive,
+			"billed": billed,
 		},
 	})
 }
@@ -194,4 +195,15 @@ func waitLive(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	}
 	ts.Fatalf("%s did not become live", args[0])
+}
+
+// billed nothing: nothing of the account costs money now.
+func billed(ts *testscript.TestScript, neg bool, args []string) {
+	s := boxOf(ts).cloud.Snapshot()
+	if neg || len(args) != 1 || args[0] != "nothing" {
+		ts.Fatalf("usage: billed nothing")
+	}
+	if len(s.Droplets)+len(s.ReservedIPs) > 0 {
+		ts.Fatalf("there are %d droplets and %d reserved IPs", len(s.Droplets), len(s.ReservedIPs))
+	}
 }
