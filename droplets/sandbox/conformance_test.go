@@ -2,6 +2,7 @@ package sandbox_test
 
 import (
 	"context"
+	"fmt"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -25,6 +26,31 @@ func TestConformance(t *testing.T) {
 	cloudtest.Run(t, cloudtest.API{BaseURL: server.URL, Token: "secret", Poll: 20 * time.Millisecond, Patience: 20 * time.Second, Domain: "example.com"})
 	if s := r.Snapshot(); len(s.Droplets)+len(s.ReservedIPs) != 0 {
 		t.Error("the suite left something:", s)
+	}
+}
+
+// TestSweep: what a killed run of the suite left is ended, and nothing else.
+func TestSweep(t *testing.T) {
+	r := newRig(t, sandbox.Options{Token: "secret"})
+	r.token = "secret"
+	own, foreign := "cloudtest-0123abcd", "cloudtest-mine"
+	for _, mark := range []string{own, foreign} {
+		r.addKeyNamed(mark)
+		d := r.create(map[string]any{"name": "one." + mark + ".example.com", "tags": []string{mark}})
+		r.want(202, "POST", "/v2/reserved_ips", map[string]any{"droplet_id": d})
+		r.want(201, "POST", fmt.Sprintf("/v2/droplets/%d/actions", d), map[string]any{"type": "snapshot", "name": mark})
+		r.want(202, "POST", "/v2/firewalls", map[string]any{"name": mark, "tags": []string{mark},
+			"inbound_rules": []any{map[string]any{"protocol": "tcp", "ports": "22", "sources": map[string]any{"addresses": []string{"0.0.0.0/0"}}}}})
+	}
+	server := httptest.NewServer(r.Cloud)
+	defer server.Close()
+	cloudtest.Sweep(t, cloudtest.API{BaseURL: server.URL, Token: "secret", Poll: time.Millisecond, Patience: 10 * time.Second})
+	for path, list := range map[string]string{"/v2/droplets": "droplets", "/v2/reserved_ips": "reserved_ips", "/v2/images?private=true": "images",
+		"/v2/firewalls": "firewalls", "/v2/account/keys": "ssh_keys", "/v2/tags": "tags"} {
+		left := dig(r.want(200, "GET", path, nil), list).([]any)
+		if len(left) != 1 || strings.Contains(fmt.Sprint(left), own) {
+			t.Errorf("%s: %d are left, want the foreign one: %v", list, len(left), left)
+		}
 	}
 }
 

@@ -164,6 +164,13 @@ func (r *rig) addKey() {
 	r.keyID = id(v, "ssh_key", "id")
 }
 
+// addKeyNamed adds a key of nobody's.
+func (r *rig) addKeyNamed(name string) {
+	r.t.Helper()
+	key := string(ssh.MarshalAuthorizedKey(newSigner(r.t).PublicKey()))
+	r.want(201, "POST", "/v2/account/keys", map[string]any{"name": name, "public_key": key})
+}
+
 // address is the droplet's own, which comes first in its networks.
 func (r *rig) address(droplet int) string {
 	r.t.Helper()
