@@ -54,7 +54,7 @@ e2e: build
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o bin/e2e/sops github.com/getsops/sops/v3/cmd/sops
 	$(GO) test -tags e2e -count=1 -timeout 15m ./droplets/sandbox/nspawn/
 	CATTLE_E2E_IMAGES=$(CURDIR)/bin/e2e/blog.tar,$(CURDIR)/bin/e2e/public.tar CATTLE_E2E_SOPS=$(CURDIR)/bin/e2e/sops \
-		$(GO) test -tags e2e -count=1 -timeout 25m -run TestBooted -v ./cmd/cattle/
+		$(GO) test -tags e2e -count=1 -timeout 35m -run TestBooted -v ./cmd/cattle/
 
 # Clients that nobody here wrote, on the sandbox: Debian's ansible, packer and
 # python3-digitalocean, and npm's dots-wrapper, which is fetched. With

@@ -66,11 +66,11 @@ func TryGuard(ctx context.Context, cloud droplets.Cloud, w *World) error {
 	return &Preflight{Faults: []Fault{{Input: true, Msg: why, Hint: "make one with this scope alone at https://cloud.digitalocean.com/account/api/tokens and export CATTLE_GUARD_TOKEN=…"}}}
 }
 
-// guards tells whether the plan's release is guarded: there is a live droplet
-// to go back to, and it is expected to answer.
+// guards tells whether the plan's switch is guarded: it is a release, there is a
+// live droplet to go back to, and that one is expected to answer.
 func (p *Plan) guards() bool {
 	live := p.World.Live
-	return p.Site.Guard && live != nil && live.Born && !p.candidate.NoHandoff
+	return p.Site.Guard && p.candidate != nil && !p.candidate.NoHandoff && live != nil && live.Born
 }
 
 func (p *Plan) guardTitle() string {

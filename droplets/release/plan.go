@@ -71,10 +71,6 @@ func PlanRelease(verb string, site Site, w *World, c *Candidate) (*Plan, error) 
 		p.Steps = append(p.Steps, Step{Name: "handoff", Title: fmt.Sprintf("carry the certificates over from %s", w.Live.Name), run: (*run).handoff})
 	}
 	p.Steps = append(p.Steps, p.commit()...)
-	if p.guards() {
-		i := slices.IndexFunc(p.Steps, func(s Step) bool { return s.Name == "switch" })
-		p.Steps = slices.Insert(p.Steps, i, Step{Name: "guard", Title: p.guardTitle(), run: (*run).arm})
-	}
 	p.Changes = p.changes()
 	p.Cost = p.cost(w.Size(site.Size).PriceMonthly, w.Size(site.Size).PriceHourly)
 	return p, nil
@@ -140,9 +136,13 @@ func (p *Plan) commit() []Step {
 	steps := []Step{
 		{Name: "gate", Title: fmt.Sprintf("on its own address: GET %s is %d, %d times in a row within %s; services up; no usual port open but 22, 80, 443",
 			h.Path, h.Status, h.Successes, brief(h.Deadline)), run: (*run).gate},
-		{Name: "switch", Title: p.switchTitle(), run: (*run).switchOver},
-		{Name: "confirm", Title: "through the reserved IP this attempt answers, healthy; or the IP goes back", run: (*run).confirm, commits: !p.watches()},
 	}
+	if p.guards() {
+		steps = append(steps, Step{Name: "guard", Title: p.guardTitle(), run: (*run).arm})
+	}
+	steps = append(steps,
+		Step{Name: "switch", Title: p.switchTitle(), run: (*run).switchOver},
+		Step{Name: "confirm", Title: p.confirmTitle(), run: (*run).confirm, commits: !p.watches()})
 	if len(s.Domains) > 0 {
 		steps = append(steps, Step{Name: "certificate", Title: "its certificate covers " + strings.Join(s.Domains, ", "), run: (*run).certificate, after: true})
 	}
@@ -180,6 +180,14 @@ func (p *Plan) switchTitle() string {
 		return fmt.Sprintf("move %s from droplet %d, which is not cattle's and stays as it is, to it", w.Reserved.IP, w.Reserved.DropletID)
 	}
 	return fmt.Sprintf("point %s at it", w.Reserved.IP)
+}
+
+func (p *Plan) confirmTitle() string {
+	t := "through the reserved IP this attempt answers, healthy; or the IP goes back"
+	if p.guards() {
+		t += fmt.Sprintf("; then disarm %s", p.World.Live.Name)
+	}
+	return t
 }
 
 func (p *Plan) retireTitle() string {
