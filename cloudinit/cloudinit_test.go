@@ -68,6 +68,7 @@ func full(image string) Input {
 		{Name: "digest", Schedule: "5 3 * * *", Service: "worker", Command: []string{"sh", "-c", `echo "100%" $HOME 'it is'`}},
 		{Schedule: "@hourly", Service: "worker", Command: []string{"tidy"}},
 	}
+	p.Release.Guard = true
 	p.Firewall.SSHFrom = []string{"198.18.0.7", "198.19.0.0/16", "2001:db8::/32"}
 	p.Packages = []string{"htop", "nginx"}
 	p.Release.Bake = 10 * time.Minute
