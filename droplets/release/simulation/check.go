@@ -140,10 +140,10 @@ func (b *Bench) judgeMove(c sandbox.Change) {
 // switched since he began.
 func (b *Bench) judgeRival(c, last sandbox.Change, lies bool) {
 	r := b.runAt(c)
-	if r == nil || lies || last.Agent == c.Agent || !last.At.After(r.began) {
+	if r == nil || r.plan == nil || lies || last.Agent == c.Agent || !last.At.After(r.began) {
 		return
 	}
-	if was := b.holder(r.before); was != nil && was.ID == last.Droplet || !b.readAfter(c.Agent, last.At, c.At) {
+	if last.Droplet == r.plan.World.Reserved.DropletID || !b.readAfter(c.Agent, last.At, c.At) {
 		return
 	}
 	b.violate(oneSwitches, "%s: %s sends %s to droplet %d, though %s had sent it to %d", c.At.Format("15:04:05"), c.Agent, c.IP, c.Droplet, last.Agent, last.Droplet)
