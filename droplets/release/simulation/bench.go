@@ -105,7 +105,7 @@ func open(t testing.TB, key Key, opt sandbox.Options) *Bench {
 // Operator is somebody with that key whose way to the cloud takes no time and
 // never fails.
 func (b *Bench) Operator(key Key) *release.Operator {
-	return &release.Operator{Cloud: b.api(named{b.Cloud.Client().Transport, calm}), Dialer: inside{b.Cloud}, Login: key.login, Emit: b.Record}
+	return &release.Operator{Cloud: b.api(named{b.Cloud.Client().Transport, calm}), Dialer: inside{b.Cloud}, Login: key.login, GuardToken: plainKey(anyToken), Emit: b.Record}
 }
 
 func (b *Bench) api(over http.RoundTripper) droplets.Cloud {
@@ -130,7 +130,9 @@ func (i inside) DialContext(ctx context.Context, network, address string) (net.C
 // What must not be seen in any traffic of the API.
 const (
 	ageKey = "AGE-SECRET-KEY-1TEST"
-	secret = "correct horse battery staple"
+	// anyToken is what the sandbox takes for a guard.
+	anyToken = "guard-token"
+	secret   = "correct horse battery staple"
 )
 
 // openNothing stands for sops: who has the key gets the value.
@@ -183,6 +185,11 @@ func (b *Bench) Render(version string, bake bool) *release.Candidate {
 	var u bytes.Buffer
 	fmt.Fprintf(&u, "#cloud-config\nwrite_files:\n- {path: /etc/cattle/release.json, permissions: '0600', content: %q}\n", manifest)
 	fmt.Fprintf(&u, "- {path: /etc/cattle/secrets.sops, permissions: '0600', content: sealed}\n")
+	for path, asked := range map[string]bool{"/opt/cattle/guard": b.Site.Guard, "/opt/cattle/traffic": b.Site.Watch > 0} {
+		if asked {
+			fmt.Fprintf(&u, "- {path: %s, permissions: '0755', content: script}\n", path)
+		}
+	}
 	fmt.Fprintf(&u, "ssh_keys:\n  ed25519_private: %q\n  ed25519_public: %q\nruncmd: [/opt/cattle/boot]\n", host.Private, host.Public)
 	return &release.Candidate{Release: version, Attempt: attempt, Digest: strings.Repeat("a", 32), HostKey: host.Fingerprint,
 		UserData: u.Bytes(), Key: plainKey(ageKey)}

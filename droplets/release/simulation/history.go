@@ -28,7 +28,6 @@ type run struct {
 	began  time.Time
 	ended  time.Time // zero while it runs
 	killed bool
-	skewed bool
 	before sandbox.Snapshot
 	after  sandbox.Snapshot
 	served string // what the public got when it ended

@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -22,9 +23,10 @@ var quick = sandbox.Latency{Active: 30 * time.Second, Assign: 2 * time.Second, D
 type scene struct {
 	name   string
 	verb   Verb
-	before []string     // releases that were put up
-	keep   int          // standbys that the profile keeps, from now on
-	break_ string       // this release answers 500 once it is live
+	before []string // releases that were put up
+	keep   int      // standbys that the profile keeps, from now on
+	break_ string   // this release answers 500 once it is live, or behaves as kind says
+	kind   sandbox.Kind
 	ends   bool         // the verb is there to take the site down
 	fails  bool         // the verb is refused when nothing else goes wrong
 	more   func(*Bench) // what else there is
@@ -46,11 +48,27 @@ func scenes() []*scene {
 		{name: "release taken back", before: two, keep: 1, break_: "v3", fails: true, verb: Releases("v3")},
 		{name: "release taken back, keep 0", before: two, keep: 0, break_: "v3", fails: true, verb: Releases("v3")},
 		{name: "first release taken back", keep: 1, break_: "v3", fails: true, verb: Releases("v3")},
+		{name: "release, guarded", before: two, keep: 1, verb: Releases("v3"), site: guarded},
+		{name: "release taken back, guarded", before: two, keep: 1, break_: "v3", fails: true, verb: Releases("v3"), site: guarded},
+		{name: "release, watched", before: two, keep: 1, verb: Releases("v3"), site: watched},
+		{name: "release, watched, gets worse", before: two, keep: 1, break_: "v3", kind: sandbox.FailsLater, fails: true, verb: Releases("v3"), site: watched},
+		{name: "release, pinned", before: two, keep: 1, verb: Releases("v3"), more: rolledBack},
 		{name: "rebuild", before: two, keep: 1, verb: Rebuilds},
 		{name: "rollback", before: two, keep: 1, verb: RollsBack},
 		{name: "gc", before: two, keep: 0, more: orphan, verb: Collects},
 		{name: "bake", before: two, keep: 1, more: baked, verb: Bakes},
 		{name: "destroy", before: two, keep: 1, ends: true, verb: Destroys, more: func(b *Bench) { baked(b); orphan(b) }},
+	}
+}
+
+func guarded(b *Bench) { b.Site.Guard = true }
+
+func watched(b *Bench) { b.Site.Watch = 2 * time.Minute }
+
+// rolledBack leaves the site at the version before, pinned.
+func rolledBack(b *Bench) {
+	if _, err := b.Rollback(b.T.Context(), ""); err != nil {
+		b.T.Fatal(err)
 	}
 }
 
@@ -104,7 +122,7 @@ func (s *scene) build(b *Bench) []byte {
 		s.more(b)
 	}
 	if s.break_ != "" {
-		b.Cloud.Break(s.break_, sandbox.Behaviour{Kind: sandbox.FailsLive})
+		b.Cloud.Break(s.break_, sandbox.Behaviour{Kind: cmp.Or(s.kind, sandbox.FailsLive)})
 	}
 	time.Sleep(LeaseOver)
 	state, err := b.Cloud.State()

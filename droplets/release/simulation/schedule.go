@@ -178,7 +178,6 @@ func (b *Bench) perform(a *actor, name string, verb Verb) *run {
 		r.after, r.served = b.Cloud.Snapshot(), b.Serving()
 		b.mark(a.agent, "ends: %s", outcome(r.err))
 	}
-	r.skewed = a.skew.ahead.Load() != 0
 	b.mu.Lock()
 	r.ended = time.Now()
 	b.mu.Unlock()

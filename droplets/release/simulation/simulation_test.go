@@ -68,6 +68,13 @@ func TestEveryHand(t *testing.T) {
 	sweep(t, th, each(alone(t, th, "hand: ", hands(), justGC)))
 }
 
+// TestEveryClock has the operator's clock be wrong from each call of each verb
+// on, by hours and by minutes.
+func TestEveryClock(t *testing.T) {
+	th := newTheatre(t)
+	sweep(t, th, each(alone(t, th, "", clocks(), justGC)))
+}
+
 // TestDeterminism plays schedules twice: the histories are the same, byte for byte.
 func TestDeterminism(t *testing.T) {
 	th := newTheatre(t)
@@ -134,7 +141,7 @@ func TestEveryTurn(t *testing.T) {
 // newStage looks up the points of every scene.
 func newStage(t *testing.T, th *theatre) *stage {
 	t.Helper()
-	st := &stage{scenes: scenes(), points: map[string][]Point{}, troubles: [][]trouble{crashes(), interrupts(), faults(), faults(), faults(), hands()}}
+	st := &stage{scenes: scenes(), points: map[string][]Point{}, troubles: [][]trouble{crashes(), interrupts(), faults(), faults(), faults(), hands(), clocks()}}
 	for _, s := range st.scenes {
 		st.points[s.name] = th.points(t, s, 1)
 	}
