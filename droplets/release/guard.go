@@ -100,7 +100,8 @@ func (r *run) onGuard(ctx context.Context, within time.Duration, do func(context
 	on := r.guard.on
 	ctx, cancel := context.WithTimeoutCause(ctx, within, fmt.Errorf("%s did not answer within %s", on.Name, brief(within)))
 	defer cancel()
-	m, err := r.connect(ctx, on.Droplet, on.Birth.HostKey, within)
+	// The login's own bound comes first: it has the reason.
+	m, err := r.connect(ctx, on.Droplet, on.Birth.HostKey, within-time.Second)
 	if err != nil {
 		return err
 	}

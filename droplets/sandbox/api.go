@@ -62,10 +62,10 @@ func (c *Cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	n := c.record(r, body)
 	fault := c.match(r, body)
+	fault.strike(false)
 	if sleep(r.Context(), c.opt.Latency.Call+fault.Delay) != nil {
 		panic(http.ErrAbortHandler)
 	}
-	fault.strike(false)
 	answer := c.answer(w.Header(), r, body, fault)
 	fault.strike(true)
 	c.recordStatus(n, answer.status)

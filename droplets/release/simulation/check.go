@@ -26,6 +26,7 @@ const (
 	accounted   = "what bills is live, a standby that is kept, or named"
 	onlyOnce    = "no order is carried out twice"
 	ends        = "every verb ends"
+	reached     = "the point of the schedule is reached"
 	undone      = "what an interrupt ends is undone"
 )
 

@@ -13,6 +13,12 @@ import (
 // hand is the agent of everything that somebody does in the console.
 const hand = "hand"
 
+// aboutTheSite are the calls between which it matters what somebody does: not
+// those that read the catalogue, which a survey makes beside others.
+func aboutTheSite(p Point) bool {
+	return writes(p) || p.Route == "/v2/droplets" || strings.HasPrefix(p.Route, "/v2/reserved_ips")
+}
+
 // hands are all that somebody else does to the site at a point.
 func hands() []trouble {
 	acts := []struct {
@@ -36,7 +42,7 @@ func hands() []trouble {
 	}
 	var all []trouble
 	for _, one := range acts {
-		all = append(all, trouble{name: one.name, traits: traits{hand: true}, fits: overAPI, fault: func(b *Bench, a *actor) sandbox.Fault {
+		all = append(all, trouble{name: one.name, traits: traits{hand: true}, fits: aboutTheSite, fault: func(b *Bench, a *actor) sandbox.Fault {
 			return sandbox.Fault{Strike: func() {
 				b.mark(hand, "%s", one.name)
 				one.do(b)

@@ -63,7 +63,8 @@ func scenes() []*scene {
 
 func guarded(b *Bench) { b.Site.Guard = true }
 
-func watched(b *Bench) { b.Site.Watch = 2 * time.Minute }
+// watched ends its watch in no moment in which it looks.
+func watched(b *Bench) { b.Site.Watch = 2*time.Minute + 3*time.Second }
 
 // rolledBack leaves the site at the version before, pinned.
 func rolledBack(b *Bench) {
@@ -83,10 +84,11 @@ type theatre struct {
 
 	mu     sync.Mutex
 	states map[string][]byte
+	known  map[string][]Point // see points
 }
 
 func newTheatre(t testing.TB) *theatre {
-	return &theatre{key: NewKey(t), states: map[string][]byte{}}
+	return &theatre{key: NewKey(t), states: map[string][]byte{}, known: map[string][]Point{}}
 }
 
 // state is the cloud as the scene's verb finds it.

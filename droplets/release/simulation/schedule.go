@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"cattle/droplets/release"
+	"cattle/droplets/sandbox"
 )
 
 // A schedule is a scene, who does what in it and when, and what goes wrong.
@@ -103,8 +105,9 @@ func (s *schedule) playOn(b *Bench) {
 	for i := range s.parts {
 		actors[i] = b.actor(fmt.Sprintf("op%d", i+1))
 	}
-	for _, w := range s.wrong {
-		b.Cloud.Fault(w.at.at(w.fault(b, actors[w.op]), actors[w.op].agent))
+	hit := make([]atomic.Bool, len(s.wrong))
+	for i, w := range s.wrong {
+		b.Cloud.Fault(w.at.at(noting(w.fault(b, actors[w.op]), &hit[i]), actors[w.op].agent))
 	}
 	if s.arrange != nil {
 		s.arrange(b, actors)
@@ -125,7 +128,24 @@ func (s *schedule) playOn(b *Bench) {
 		}
 	}
 	b.Cloud.ClearFaults()
+	for i, w := range s.wrong {
+		if !s.random && !hit[i].Load() {
+			b.violate(reached, "%s was not", w.at)
+		}
+	}
 	s.settle(b)
+}
+
+// noting has a fault tell that it has hit: of a storm's, some come too late.
+func noting(f sandbox.Fault, hit *atomic.Bool) sandbox.Fault {
+	strike := f.Strike
+	f.Strike = func() {
+		hit.Store(true)
+		if strike != nil {
+			strike()
+		}
+	}
+	return f
 }
 
 // settle has another operator put things in order, once what was ordered has

@@ -13,7 +13,7 @@ import (
 func alone(t *testing.T, th *theatre, kind string, troubles []trouble, ways func(i int, p Point) []string) (list []*schedule) {
 	t.Helper()
 	for _, s := range scenes() {
-		for i, at := range th.points(t, s, 1) {
+		for i, at := range th.points(t, s) {
 			for _, x := range troubles {
 				if x.fits != nil && !x.fits(at) {
 					continue
@@ -38,7 +38,7 @@ func justGC(int, Point) []string { return []string{"gc"} }
 // TestEveryCrash kills the operator before and after the effect of each call
 // and each verb over SSH; another operator converges, in each of three ways.
 func TestEveryCrash(t *testing.T) {
-	th := newTheatre(t)
+	th := house(t)
 	sweep(t, th, each(alone(t, th, "", crashes(), func(i int, p Point) []string {
 		if p.reads() {
 			return oneOf(i, p)
@@ -50,7 +50,7 @@ func TestEveryCrash(t *testing.T) {
 // TestEveryInterrupt interrupts each verb at each of its calls: it undoes what
 // it did, says what is true, and leaves nothing that it does not name.
 func TestEveryInterrupt(t *testing.T) {
-	th := newTheatre(t)
+	th := house(t)
 	sweep(t, th, each(alone(t, th, "", interrupts(), oneOf)))
 }
 
@@ -58,26 +58,26 @@ func TestEveryInterrupt(t *testing.T) {
 // The outcome has to be true, what runs has to be accounted for, and with the
 // fault gone another operator converges.
 func TestEveryFault(t *testing.T) {
-	th := newTheatre(t)
+	th := house(t)
 	sweep(t, th, each(alone(t, th, "", faults(), justGC)))
 }
 
 // TestEveryHand has somebody do each of his worst at each moment of each verb.
 func TestEveryHand(t *testing.T) {
-	th := newTheatre(t)
+	th := house(t)
 	sweep(t, th, each(alone(t, th, "hand: ", hands(), justGC)))
 }
 
 // TestEveryClock has the operator's clock be wrong from each call of each verb
 // on, by hours and by minutes.
 func TestEveryClock(t *testing.T) {
-	th := newTheatre(t)
+	th := house(t)
 	sweep(t, th, each(alone(t, th, "", clocks(), justGC)))
 }
 
 // TestDeterminism plays schedules twice: the histories are the same, byte for byte.
 func TestDeterminism(t *testing.T) {
-	th := newTheatre(t)
+	th := house(t)
 	var list []*schedule
 	for _, kind := range [][]trouble{crashes(), interrupts(), faults(), hands()} {
 		list = append(list, alone(t, th, "", kind, justGC)...)
@@ -117,7 +117,7 @@ func (s *schedule) again() string {
 // that matter for the lock in every order there is; and in every order in which
 // one of them dies at one of these calls.
 func TestEveryTurn(t *testing.T) {
-	th := newTheatre(t)
+	th := house(t)
 	var list []*schedule
 	for _, s := range scenes() {
 		if s.name != "release" && s.name != "first release" {
@@ -143,14 +143,14 @@ func newStage(t *testing.T, th *theatre) *stage {
 	t.Helper()
 	st := &stage{scenes: scenes(), points: map[string][]Point{}, troubles: [][]trouble{crashes(), interrupts(), faults(), faults(), faults(), hands(), clocks()}}
 	for _, s := range st.scenes {
-		st.points[s.name] = th.points(t, s, 1)
+		st.points[s.name] = th.points(t, s)
 	}
 	return st
 }
 
 // TestSeeds plays the storms of so many seeds, beginning with 1.
 func TestSeeds(t *testing.T) {
-	th := newTheatre(t)
+	th := house(t)
 	st := newStage(t, th)
 	var seed atomic.Uint64
 	sweep(t, th, func() *schedule {
@@ -168,7 +168,7 @@ func TestSeed(t *testing.T) {
 	if *seedFlag == 0 {
 		t.Skip("no -seed")
 	}
-	th := newTheatre(t)
+	th := house(t)
 	s := newStage(t, th).storm(*seedFlag)
 	s.tells = true
 	found, history := s.play(t, th)
@@ -183,7 +183,7 @@ func TestSoak(t *testing.T) {
 	if *soakFlag == 0 {
 		t.Skip("no -soak")
 	}
-	th := newTheatre(t)
+	th := house(t)
 	st := newStage(t, th)
 	var n atomic.Uint64
 	n.Store(uint64(time.Now().UnixNano()))
@@ -200,7 +200,7 @@ func TestSoak(t *testing.T) {
 // read first and the list of rivals much later, when the one that had come first
 // had switched already and was no candidate any more. Both switched.
 func TestListReadLate(t *testing.T) {
-	th := newTheatre(t)
+	th := house(t)
 	for _, s := range scenes()[:2] {
 		order := []string{"op2", "op1", "op3", "op3", "op2", "op2", "op3", "op1", "op1"}
 		schedule := inTurn(s, order, fewer, 0, true)

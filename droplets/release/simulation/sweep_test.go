@@ -18,7 +18,7 @@ import (
 
 var (
 	seedFlag  = flag.Uint64("seed", 0, "play this seed alone, and print its history")
-	seedsFlag = flag.Int("seeds", 3000, "how many random schedules TestSeeds plays")
+	seedsFlag = flag.Int("seeds", 2500, "how many random schedules TestSeeds plays")
 	soakFlag  = flag.Duration("soak", 0, "have TestSoak play new random schedules for so long")
 	stopFlag  = flag.Bool("stop", false, "end the whole run at the first violation")
 	onlyFlag  = flag.String("only", "", "play only the schedules whose line fits this regular expression")
@@ -89,6 +89,16 @@ func (t *table) print() {
 	}
 	fmt.Printf("%s%d schedules in %s: %.0f a second\n", out.String(), all, t.busy.Round(time.Second), float64(all)/t.busy.Seconds())
 }
+
+// house is the one theatre of all tests: they follow one another.
+func house(t *testing.T) *theatre {
+	if theHouse == nil {
+		theHouse = newTheatre(t)
+	}
+	return theHouse
+}
+
+var theHouse *theatre
 
 // sweep plays schedules on all cores. A violation tells the schedule's line,
 // how to play it again and its history.

@@ -134,6 +134,7 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, errKilled
 	}
 	if werr := w.wait(r.Context(), w.span("answer "+what, 20*time.Millisecond)); werr != nil {
+		time.Sleep(before / 1000)
 		return nil, werr
 	}
 	return resp, err
