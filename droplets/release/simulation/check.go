@@ -412,16 +412,19 @@ func (b *Bench) judgeBills(r *run, s *schedule) {
 		there := slices.ContainsFunc(r.before.Droplets, func(o sandbox.Machine) bool { return o.ID == d.ID })
 		named := strings.Contains(said, d.Attempt) && d.Attempt != "" || strings.Contains(said, fmt.Sprintf("droplet %d", d.ID))
 		switch {
-		case there, named, live != nil && live.ID == d.ID, b.doomed(d.ID), b.orderedBy(d.ID) != r.who:
+		case there, named, live != nil && live.ID == d.ID, b.doomed(d.ID, r.ended), b.orderedBy(d.ID) != r.who:
 		default:
 			b.violate(accounted, "%s: droplet %d (%s) runs and nobody is told: %v %s", r.verb, d.ID, d.Release, r.err, said)
 		}
 	}
 }
 
-// doomed tells a droplet whose end was ordered.
-func (b *Bench) doomed(id int) bool {
-	return slices.ContainsFunc(b.Cloud.Changes(), func(c sandbox.Change) bool { return c.What == sandbox.Doomed && c.Droplet == id })
+// doomed tells a droplet whose end was ordered by then: what gc ends later was
+// left running.
+func (b *Bench) doomed(id int, by time.Time) bool {
+	return slices.ContainsFunc(b.Cloud.Changes(), func(c sandbox.Change) bool {
+		return c.What == sandbox.Doomed && c.Droplet == id && !c.At.After(by)
+	})
 }
 
 // orderedBy is the agent that ordered a droplet.

@@ -1,0 +1,140 @@
+package simulation
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// A broken protocol is the product with one thing about it changed for the
+// worse, as somebody might well write it.
+type broken struct {
+	name  string
+	edits []edit
+	run   string // the test that is to catch it
+	only  string // the schedules to play; "": all of the test, which takes longer
+	says  string // what it is caught by
+}
+
+// An edit replaces what stands once in a file of the product.
+type edit struct{ file, was, is string }
+
+const (
+	switchFile = "droplets/release/switch.go"
+	cloudFile  = "droplets/digitalocean.go"
+)
+
+func brokenProtocols() []broken {
+	return []broken{
+		{"retire before the confirm", []edit{{switchFile,
+			"\treturn r.move(ctx, r.droplet.ID, r.clear)\n",
+			"\tif err := r.move(ctx, r.droplet.ID, r.clear); err != nil {\n\t\treturn err\n\t}\n\treturn r.retire(ctx)\n"}},
+			"TestEveryFault", "^release taken back, keep 0: ", alwaysGated + "|" + converges + "|" + truthful},
+		{"no second look at the lock", []edit{{switchFile,
+			"if err := r.first(all); err != nil {", "if err := error(nil); err != nil {"}},
+			"TestEveryTurn", "", oneSwitches},
+		{"no second look at the reserved IP", []edit{{switchFile,
+			"if ip.DropletID != r.world.Reserved.DropletID {", "if false {"}},
+			"TestEveryTurn", "", oneSwitches},
+		{"a POST that is sent again", []edit{{"droplets/transport.go",
+			"repeatable := req.Method == http.MethodGet", "repeatable := true || req.Method == http.MethodGet"}},
+			"TestEveryFault", "^release: .* at POST ", onlyOnce},
+		{"unassign before assign", []edit{{cloudFile,
+			"\t_, _, err := c.api.ReservedIPActions.Assign(ctx, ip, dropletID)\n",
+			"\tc.api.ReservedIPActions.Unassign(ctx, ip)\n" +
+				"\tfor got, err := c.ReservedIP(ctx, ip); err == nil && got.Locked; got, err = c.ReservedIP(ctx, ip) {\n\t\tsleep(ctx, time.Second)\n\t}\n" +
+				"\t_, _, err := c.api.ReservedIPActions.Assign(ctx, ip, dropletID)\n"}},
+			"TestEveryFault", "", `requests failed during the switch, the budget is 0`},
+		{"undo on the interrupted context", []edit{{"droplets/release/site.go",
+			"context.WithTimeout(context.WithoutCancel(ctx), undoWithin)", "context.WithTimeout(ctx, undoWithin)"}},
+			"TestEveryInterrupt", "", undone},
+		{"its own lease ignored when it is over", []edit{{"droplets/release/lock.go",
+			"if r.plan.target == nil && !r.birth.Lease.After(until) {", "if until.IsZero() {"}},
+			"TestEveryClock|TestSeeds", "", oneSwitches},
+		{"others' leases ignored by gc", []edit{{"droplets/release/gc.go",
+			`if opts.Attempt != "" && m.Birth.Attempt == opts.Attempt {`, "if true {"}},
+			"TestSeeds", "", alwaysGated + "|" + truthful + "|" + converges},
+		{"delete by tag", []edit{{cloudFile,
+			"_, err := c.api.Droplets.Delete(ctx, id)", `_, err := c.api.Droplets.DeleteByTag(ctx, "cattle:app:blog")`}},
+			"TestEveryFault", "", onlyOurs},
+		{"the action trusted, and nothing read back", []edit{
+			{switchFile, "\t\t\treturn r.arrival(ctx, to)\n", "\t\t\treturn nil\n"},
+			{"droplets/release/run.go", `if r.ip == "" || was == 0 {`, "if true {\n\t\treturn r.world.Serving(), nil\n\t}\n\tif was == 0 {"}},
+			"TestEveryFault", "^release taken back", truthful},
+		{"an order without an answer taken for refused", []edit{{"droplets/release/create.go",
+			"if !droplets.Uncertain(err) {", "if true {"}},
+			"TestEveryFault", "^release: .* at POST /v2/droplets #1", accounted},
+		{"done, after it was taken back", []edit{{"droplets/release/run.go",
+			"return r.takeBack(ctx, s, err)", "r.takeBack(ctx, s, err)\n\t\t\treturn nil"}},
+			"TestEveryFault", "", `release taken back: <nil>`},
+		{"leases by the operator's own clock", []edit{{cloudFile,
+			"return c.clock.now()", "return time.Now()"}},
+			"TestEveryClock", "", oneSwitches},
+	}
+}
+
+// TestBroken holds the checker against protocols that are broken on purpose:
+// each is caught, and for its reason. They are the real code with a few words
+// changed, which the compiler takes by -overlay.
+func TestBroken(t *testing.T) {
+	if thinner > 1 {
+		t.Skip("played without the race detector alone")
+	}
+	root, err := filepath.Abs("../../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range brokenProtocols() {
+		t.Run(p.name, func(t *testing.T) {
+			t.Parallel()
+			cmd := exec.Command("go", "test", "-count=1", "-overlay="+p.overlay(t, root), "-run=^("+p.run+")$", ".", "-stop", "-only="+p.only)
+			// A core each, and so schedules one by one: the same is found each time.
+			cmd.Env = append(os.Environ(), "GOMAXPROCS=1")
+			out, err := cmd.CombinedOutput()
+			found := regexp.MustCompile(`(?m)^.*(` + p.says + `).*$`).Find(out)
+			switch {
+			case err == nil:
+				t.Errorf("nobody noticed:\n%s", out)
+			case found == nil:
+				t.Errorf("%v, and not because of %q:\n%s", err, p.says, out)
+			default:
+				t.Logf("caught: %s", strings.TrimSpace(string(found)))
+			}
+		})
+	}
+}
+
+// overlay makes the broken copies, and the file that tells the compiler to
+// take them.
+func (p broken) overlay(t *testing.T, root string) string {
+	t.Helper()
+	dir, replace := t.TempDir(), map[string]string{}
+	write := func(name string, text []byte) string {
+		name = filepath.Join(dir, name)
+		if err := os.WriteFile(name, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return name
+	}
+	for i, e := range p.edits {
+		file := filepath.Join(root, e.file)
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := strings.Count(string(text), e.was); n != 1 {
+			t.Fatalf("%s has %d times what is to be broken: %q", e.file, n, e.was)
+		}
+		replace[file] = write(fmt.Sprintf("%d.go", i), []byte(strings.Replace(string(text), e.was, e.is, 1)))
+	}
+	list, err := json.Marshal(map[string]any{"Replace": replace})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return write("overlay.json", list)
+}
