@@ -94,11 +94,14 @@ func (b *Bench) judgeAddress(changes []sandbox.Change, lies bool) {
 	}
 	for _, c := range changes {
 		switch c.What {
+		case sandbox.Doomed:
+			// Its address was sent there by a hand in between: see couldSee.
+			off[c.Droplet] = off[c.Droplet] || !b.couldSee(c, changes)
 		case sandbox.Sent:
 			b.judgeMove(c)
 			b.judgeRival(c, moved[c.IP], lies)
 		case sandbox.Moved:
-			if held[c.IP] != 0 && !c.Sound && !b.excused(c) && !off[c.Droplet] {
+			if held[c.IP] != 0 && !c.Sound && !b.excused(c) && !off[c.Droplet] && !off[held[c.IP]] {
 				b.violate(alwaysGated, "%s: %s leads to droplet %d, which is not sound; by %s", c.At.Format("15:04:05"), c.IP, c.Droplet, c.Agent)
 			}
 			held[c.IP], moved[c.IP] = 0, c
@@ -106,10 +109,10 @@ func (b *Bench) judgeAddress(changes []sandbox.Change, lies bool) {
 				held[c.IP] = c.Droplet
 			}
 		case sandbox.Powered, sandbox.Destroyed:
-			off[c.Droplet] = c.Agent == hand && !c.Sound
+			off[c.Droplet] = off[c.Droplet] && c.What == sandbox.Destroyed || c.Agent == hand && !c.Sound
 			for ip, id := range held {
 				if id == c.Droplet && id != 0 && !c.Sound {
-					if !b.excused(c) {
+					if !b.excused(c) && !off[id] {
 						b.violate(alwaysGated, "%s: droplet %d, at which %s is, is %s%s; by %s", c.At.Format("15:04:05"), id, ip, c.What, c.Note, c.Agent)
 					}
 					held[ip] = 0
