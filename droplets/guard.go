@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 )
@@ -55,5 +57,9 @@ func (m *Machine) Disarm(ctx context.Context, attempt string) (GuardState, error
 		word, err = readAtMost(out, maxGuardState)
 		return err
 	})
-	return GuardState(strings.TrimSpace(string(word))), err
+	state := GuardState(strings.TrimSpace(string(word)))
+	if err == nil && !slices.Contains([]GuardState{GuardDisarmed, GuardFired, GuardIdle}, state) {
+		err = fmt.Errorf("the droplet's disarm answered %q", Printable(string(state)))
+	}
+	return state, err
 }

@@ -87,9 +87,9 @@ func TestStandbyWithoutCertificate(t *testing.T) {
 		if v, all = check(b); !v.HTTPS || !all[0].HTTPS || all[0].Problem != nil {
 			b.T.Errorf("%+v, %+v", v, all)
 		}
-		b.site.Domains = append(b.site.Domains, "www.example.com")
-		if _, all = b.check(); all[0].Problem == nil || !strings.Contains(all[0].Problem.Error(), "does not cover www.example.com") {
-			b.t.Errorf("a name that its certificate lacks: %v", all[0].Problem)
+		b.Site.Domains = append(b.Site.Domains, "www.example.com")
+		if _, all = check(b); all[0].Problem == nil || !strings.Contains(all[0].Problem.Error(), "does not cover www.example.com") {
+			b.T.Errorf("a name that its certificate lacks: %v", all[0].Problem)
 		}
 	})
 }
@@ -113,24 +113,24 @@ func TestStandbyWithoutKey(t *testing.T) {
 // TestStandbyHangs: wherever in the conversation it stops answering, nobody
 // waits longer than the bound.
 func TestStandbyHangs(t *testing.T) {
-	simulate(t, realistic, func(b *bench) {
-		b.must("v1")
-		b.must("v2")
-		plain, late := b.op.Dialer, 0
+	simulation.Simulate(t, realistic, func(b *simulation.Bench) {
+		b.Must("v1")
+		b.Must("v2")
+		plain, late := b.Op.Dialer, 0
 		for after := int64(2); after < 80; after += 2 {
 			var n atomic.Int64
-			b.op.Dialer = hanging{plain, func(string) bool { return n.Add(1) > after }}
+			b.Op.Dialer = hanging{plain, func(string) bool { return n.Add(1) > after }}
 			start := time.Now()
-			_, all := b.check()
+			_, all := check(b)
 			if took := time.Since(start); took > 12*time.Second {
-				b.t.Errorf("after %d reads and writes: %s", after, took)
+				b.T.Errorf("after %d reads and writes: %s", after, took)
 			}
 			if all[0].Problem != nil {
 				late++
 			}
 		}
 		if late == 0 {
-			b.t.Error("it never hung")
+			b.T.Error("it never hung")
 		}
 	})
 }

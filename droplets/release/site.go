@@ -75,7 +75,7 @@ type Operator struct {
 	Dialer droplets.Dialer
 	Login  *droplets.Login
 	// GuardToken is the API token that a guarded release hands to the live
-	// droplet while it switches: reserved_ip:update is all that it needs.
+	// droplet while it switches: reserved_ip:update is all that it needs. A plan without a guard wants none.
 	GuardToken interface{ Reveal() string }
 	// Emit is told of all that happens, from several goroutines but never at
 	// the same time.
