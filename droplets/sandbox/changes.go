@@ -13,7 +13,7 @@ type Change struct {
 	Droplet int    // that it is about; of Moved and Ordered moves, where the address leads then, 0 for nowhere
 	IP      string // reserved IP that it is about
 	Image   int    // snapshot that it is about
-	Note    string // tags that a droplet is born with, a tag, a verb, the type of an action
+	Note    string // tags that a droplet is born with, a tag, a verb, an attempt, the type of an action
 	// Sound says of the droplet that it is active and its boot ended well; Held,
 	// that a reserved IP leads to it, or is on its way there.
 	Sound, Held bool
@@ -36,6 +36,9 @@ const (
 	Imaged    What = "imaged"   // a snapshot of Droplet was made
 	Unimaged  What = "unimaged" // a snapshot was deleted
 	Ran       What = "ran"      // a verb was asked for; Note: which
+	Armed     What = "armed"    // the dead-man switch of Droplet was; Note: the attempt that it goes off against
+	Disarmed  What = "disarmed"
+	Fired     What = "fired"
 )
 
 // Changes are those since the start, in the order in which they happened. Like

@@ -14,6 +14,9 @@ import (
 // guardPath is the dead-man switch of a droplet, which not every release has.
 const guardPath = "/opt/cattle/guard"
 
+// GuardAgent is the User-Agent of a stub machine's dead-man switch.
+const GuardAgent = "guard"
+
 // Where a dead-man switch is.
 const (
 	guardArmed    = "armed"
@@ -63,11 +66,12 @@ func (s *session) guard() int {
 	if err != nil || json.Unmarshal(b, &o) != nil || o.Token == "" || o.IP == "" || o.Droplet == 0 || !attemptID.MatchString(o.Attempt) || o.Seconds <= 0 {
 		return s.fail(1, "guard: stdin is no order")
 	}
-	s.with(func(d *droplet, _ time.Time) {
+	s.with(func(d *droplet, now time.Time) {
 		s.cloud.dropGuard(d.ID)
 		g := &guard{state: guardArmed, order: o, machine: d.ID}
 		g.timer = time.AfterFunc(time.Duration(o.Seconds)*time.Second, func() { s.cloud.fire(g) })
 		s.cloud.guards[d.ID] = g
+		s.cloud.note(Change{At: now, What: Armed, Droplet: d.ID, IP: o.IP, Note: o.Attempt})
 	})
 	return 0
 }
@@ -80,7 +84,7 @@ func (s *session) disarm() int {
 		return s.fail(1, "disarm: stdin is no attempt")
 	}
 	state := guardIdle
-	s.with(func(d *droplet, _ time.Time) {
+	s.with(func(d *droplet, now time.Time) {
 		g := s.cloud.guards[d.ID]
 		if g == nil || g.order.Attempt != attempt {
 			return
@@ -88,6 +92,7 @@ func (s *session) disarm() int {
 		if g.state == guardArmed {
 			g.timer.Stop()
 			g.state, g.order.Token = guardDisarmed, ""
+			s.cloud.note(Change{At: now, What: Disarmed, Droplet: d.ID, IP: g.order.IP, Note: attempt})
 		}
 		state = g.state
 	})
@@ -107,13 +112,14 @@ func (c *Cloud) dropGuard(machine int) {
 
 // fire lets a dead-man switch go off, unless it was disarmed in time.
 func (c *Cloud) fire(g *guard) {
-	c.lock()
+	now := c.lock()
 	defer c.unlock()
 	if c.closed || c.guards[g.machine] != g || g.state != guardArmed {
 		return
 	}
 	order := g.order
 	g.state, g.order.Token = guardFired, ""
+	c.note(Change{At: now, What: Fired, Droplet: g.machine, IP: order.IP, Note: order.Attempt})
 	c.jobs.Go(func() { c.takeBack(g, order) })
 }
 
@@ -201,6 +207,7 @@ func (c *Cloud) askFor(ctx context.Context, o guardOrder) int {
 	}
 	r.Header.Set("Authorization", "Bearer "+o.Token)
 	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("User-Agent", GuardAgent)
 	res, err := c.Client().Do(r)
 	if err != nil {
 		return 0
