@@ -24,7 +24,6 @@ import (
 	"cattle/droplets/release"
 	"cattle/droplets/release/probe"
 	"cattle/droplets/sandbox"
-	"cattle/droplets/sandbox/described"
 )
 
 // A Bench is one app's account on one sandbox, in virtual time, with an
@@ -42,6 +41,8 @@ type Bench struct {
 	key   Key
 	seed  uint64
 	tries int // candidates that were rendered
+
+	others sync.WaitGroup // who began before the operators of a schedule
 
 	mu    sync.Mutex
 	lines []line // of the history, beside what the cloud keeps
@@ -92,12 +93,15 @@ func WithBench(t testing.TB, key Key, latency sandbox.Latency, f func(*Bench)) {
 
 func open(t testing.TB, key Key, opt sandbox.Options) *Bench {
 	t.Helper()
-	opt.Open, opt.Observe = openNothing, described.Observer()
+	opt.Open = openNothing
+	opt.Tokens = map[string][]string{guardToken: {"reserved_ip:update"}, WeakToken: {"reserved_ip:read"}}
+	b := &Bench{T: t, Site: blog(), key: key}
+	opt.Observe = b.observe
 	cloud, err := sandbox.New(opt)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &Bench{T: t, Cloud: cloud, Site: blog(), key: key}
+	b.Cloud = cloud
 	b.Op = b.Operator(key)
 	return b
 }
@@ -105,7 +109,7 @@ func open(t testing.TB, key Key, opt sandbox.Options) *Bench {
 // Operator is somebody with that key whose way to the cloud takes no time and
 // never fails.
 func (b *Bench) Operator(key Key) *release.Operator {
-	return &release.Operator{Cloud: b.api(named{b.Cloud.Client().Transport, calm}), Dialer: inside{b.Cloud}, Login: key.login, GuardToken: plainKey(anyToken), Emit: b.Record}
+	return &release.Operator{Cloud: b.api(named{b.Cloud.Client().Transport, calm}), Dialer: inside{b.Cloud}, Login: key.login, GuardToken: plainKey(guardToken), Emit: b.Record}
 }
 
 func (b *Bench) api(over http.RoundTripper) droplets.Cloud {
@@ -130,10 +134,13 @@ func (i inside) DialContext(ctx context.Context, network, address string) (net.C
 // What must not be seen in any traffic of the API.
 const (
 	ageKey = "AGE-SECRET-KEY-1TEST"
-	// anyToken is what the sandbox takes for a guard.
-	anyToken = "guard-token"
-	secret   = "correct horse battery staple"
+	// guardToken moves reserved IPs, and can do nothing else.
+	guardToken = "guard-token"
+	secret     = "correct horse battery staple"
 )
+
+// WeakToken can read reserved IPs and nothing else: no guard could use it.
+const WeakToken = "weak-token"
 
 // openNothing stands for sops: who has the key gets the value.
 func openNothing(_ []byte, _, identity string) (map[string]string, error) {

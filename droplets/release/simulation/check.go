@@ -27,6 +27,7 @@ const (
 	onlyOnce    = "no order is carried out twice"
 	ends        = "every verb ends"
 	reached     = "the point of the schedule is reached"
+	guards      = "a guard takes back what nobody confirmed, and nothing else"
 	undone      = "what an interrupt ends is undone"
 )
 
@@ -48,6 +49,7 @@ func (b *Bench) judge(s *schedule) {
 	b.judgeForeign(requests)
 	b.judgeTraffic(requests)
 	b.judgeOrders(requests)
+	b.judgeGuards(changes, s.traits())
 	what := s.traits()
 	if !what.lies && !what.hand {
 		b.judgeLock(changes)
@@ -58,7 +60,7 @@ func (b *Bench) judge(s *schedule) {
 			continue
 		}
 		b.judgeOutcome(r, s)
-		if s.interruptsOnly() {
+		if s.interruptsOnly() && r.who != earlier {
 			b.judgeUndone(r)
 		}
 		if !what.hand && !what.stuck {
@@ -237,7 +239,7 @@ func (b *Bench) judgeForeign(requests []sandbox.Request) {
 // judgeTraffic looks for secrets in all that was sent.
 func (b *Bench) judgeTraffic(requests []sandbox.Request) {
 	for _, r := range requests {
-		for _, s := range []string{ageKey, secret, anyToken} {
+		for _, s := range []string{ageKey, secret, guardToken} {
 			if strings.Contains(r.Body+r.Path+r.Query, s) {
 				b.violate(noSecret, "%s %s has %s", r.Method, r.Path, s)
 			}
@@ -341,7 +343,7 @@ func (b *Bench) judgeOutcome(r *run, s *schedule) {
 			b.violate(truthful, "%s: refused, and said that %q serves; %q does: %v", r.verb, refused.Serving, r.served, r.err)
 		}
 	default:
-		if len(s.parts) == 1 && !s.traits().hand && show(is) != show(was) {
+		if len(s.parts) == 1 && s.scene.opens == nil && !s.traits().hand && show(is) != show(was) {
 			b.violate(truthful, "%s: %v; but the live droplet changed from %s to %s", r.verb, r.err, show(was), show(is))
 		}
 	}
@@ -359,8 +361,7 @@ func (b *Bench) couldKnow(r *run) bool {
 func (b *Bench) lastOther(r *run) time.Time {
 	last := r.began
 	for _, c := range b.Cloud.Changes() {
-		// What nobody's call ordered, but a move: that is a guard's.
-		if c.Agent != r.who && (c.Agent != "" || c.What == sandbox.Moved) && c.What != sandbox.Created && c.At.After(last) && c.At.Before(r.ended) {
+		if c.Agent != r.who && c.Agent != "" && c.What != sandbox.Created && c.At.After(last) && c.At.Before(r.ended) {
 			last = c.At
 		}
 	}
@@ -472,6 +473,9 @@ func (b *Bench) tidy() {
 	s := b.Cloud.Snapshot()
 	live, standbys := b.holder(s), 0
 	for _, d := range s.Droplets {
+		if d.Guard == "armed" {
+			b.violate(guards, "droplet %d (%s) has a guard that is armed", d.ID, d.Release)
+		}
 		switch {
 		case foreign(d), live != nil && d.ID == live.ID:
 		case live != nil && slices.Contains(d.Tags, droplets.ServedTag):

@@ -63,6 +63,7 @@ func (th *theatre) points(t *testing.T, s *scene) (out []Point) {
 	th.begin(t, s, 1, func(b *Bench) {
 		a := b.actor("op1")
 		r := b.perform(a, s.name, s.verb)
+		b.rest()
 		if (r.err != nil) != s.fails {
 			t.Fatalf("%s: %v\n%s", s.name, r.err, b.History())
 		}

@@ -30,6 +30,7 @@ type scene struct {
 	ends   bool         // the verb is there to take the site down
 	fails  bool         // the verb is refused when nothing else goes wrong
 	more   func(*Bench) // what else there is
+	opens  func(*Bench) // what somebody has begun just before
 	site   func(*Bench) // what else is different in the profile, from the beginning
 }
 
@@ -37,7 +38,7 @@ func scenes() []*scene {
 	two := []string{"v1", "v2"}
 	orphan := func(b *Bench) { b.Orphan("e") }
 	baked := func(b *Bench) { b.MustBake("v1") }
-	return []*scene{
+	return append([]*scene{
 		{name: "first release", keep: 1, verb: Releases("v3")},
 		{name: "release", before: two, keep: 1, more: orphan, verb: Releases("v3")},
 		{name: "release, keep 0", before: two, keep: 0, verb: Releases("v3")},
@@ -58,7 +59,7 @@ func scenes() []*scene {
 		{name: "gc", before: two, keep: 0, more: orphan, verb: Collects},
 		{name: "bake", before: two, keep: 1, more: baked, verb: Bakes},
 		{name: "destroy", before: two, keep: 1, ends: true, verb: Destroys, more: func(b *Bench) { baked(b); orphan(b) }},
-	}
+	}, undecided()...)
 }
 
 func guarded(b *Bench) { b.Site.Guard = true }
@@ -154,6 +155,9 @@ func (th *theatre) begin(t *testing.T, s *scene, seed uint64, f func(*Bench)) {
 			s.site(b)
 		}
 		b.Before = b.Cloud.Snapshot()
+		if s.opens != nil {
+			s.opens(b)
+		}
 		f(b)
 	})
 }

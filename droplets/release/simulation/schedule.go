@@ -127,6 +127,7 @@ func (s *schedule) playOn(b *Bench) {
 			b.violate(ends, "%s took %s", r.verb, took)
 		}
 	}
+	b.others.Wait()
 	b.Cloud.ClearFaults()
 	for i, w := range s.wrong {
 		if !s.random && !hit[i].Load() {

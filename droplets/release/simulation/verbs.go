@@ -31,6 +31,12 @@ func Rebuilds(b *Bench, ctx context.Context, o *release.Operator) (*release.Repo
 	if err != nil {
 		return nil, err
 	}
+	if faults := w.GuardFaults(b.Site); len(faults) > 0 {
+		return nil, &release.Preflight{Faults: faults}
+	}
+	if fault := w.PinFault(); fault != nil {
+		return nil, &release.Preflight{Faults: []release.Fault{*fault}}
+	}
 	if _, err := o.Pins(ctx, w); err != nil {
 		return nil, err
 	}

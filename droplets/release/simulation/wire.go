@@ -45,7 +45,7 @@ func (b *Bench) actor(name string) *actor {
 	w := &wire{b: b, agent: name, nth: map[string]int{}, dead: make(chan struct{})}
 	a := &actor{wire: w, left: func() {}}
 	a.ctx, a.cancel = context.WithCancelCause(b.T.Context())
-	a.Operator = &release.Operator{Cloud: b.api(w), Dialer: w, Login: b.key.login, GuardToken: plainKey(anyToken),
+	a.Operator = &release.Operator{Cloud: b.api(w), Dialer: w, Login: b.key.login, GuardToken: plainKey(guardToken),
 		Emit: func(e release.Event) {
 			if !w.isDead() {
 				b.say(name, e)
