@@ -143,7 +143,7 @@ func (b *Bench) judgeMove(c sandbox.Change) {
 }
 
 // judgeRival wants nobody to switch who could see that somebody else had
-// switched since he began.
+// switched since he began, unless that was back to his own.
 func (b *Bench) judgeRival(c, last sandbox.Change, lies bool) {
 	r := b.runAt(c)
 	if r == nil || r.plan == nil || lies || last.Agent == c.Agent || !last.At.After(r.began) {

@@ -33,7 +33,7 @@ func TestEveryMeeting(t *testing.T) {
 		}
 		for _, wait := range aroundTheGuard() {
 			list = append(list, &schedule{kind: "at a time", scene: s, seed: 1, parts: []part{{verb: s.verb, name: s.name, after: wait}},
-				order: fmt.Sprintf("begins %s later; ", wait), then: "gc"})
+				order: fmt.Sprintf("begins %s later", wait), then: "gc"})
 		}
 	}
 	sweep(t, th, each(list))
@@ -82,7 +82,7 @@ func (b *Bench) sleep(a *actor, nap time.Duration) {
 // asleep is a schedule in which the operator sleeps when he comes to a step.
 func asleep(s *scene, step string, nap time.Duration) *schedule {
 	return &schedule{kind: "sleeps", scene: s, seed: 1, parts: []part{{verb: s.verb, name: s.name}}, then: "gc",
-		order: fmt.Sprintf("sleeps %s at %s; ", nap, step),
+		order: fmt.Sprintf("sleeps %s at %s", nap, step),
 		arrange: func(b *Bench, actors []*actor) {
 			a := actors[0]
 			emit := a.Emit

@@ -74,7 +74,7 @@ func (s *schedule) traits() (all traits) {
 
 // interruptsOnly tells a schedule in which nothing else goes wrong.
 func (s *schedule) interruptsOnly() bool {
-	return len(s.parts) == 1 && !slices.ContainsFunc(s.wrong, func(w wrong) bool { return w.name != "interrupted" })
+	return len(s.parts) == 1 && len(s.wrong) > 0 && !slices.ContainsFunc(s.wrong, func(w wrong) bool { return w.name != "interrupted" })
 }
 
 // alone is a schedule of the scene's own verb with one thing wrong.

@@ -60,17 +60,20 @@ func (t *table) took(d time.Duration) {
 	t.busy += d
 }
 
+// column is the letter of the nth scene.
+func column(n int) byte { return "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"[n] }
+
 // print writes the table: a line for what went wrong, a column for each scene.
 func (t *table) print() {
 	all := 0
 	scenes := scenes()
 	var out strings.Builder
 	for i, s := range scenes {
-		fmt.Fprintf(&out, "%4c  %s\n", 'A'+i, s.name)
+		fmt.Fprintf(&out, "%4c  %s\n", column(i), s.name)
 	}
 	fmt.Fprintf(&out, "%-34s", "schedules")
 	for i := range scenes {
-		fmt.Fprintf(&out, "%6c", 'A'+i)
+		fmt.Fprintf(&out, "%6c", column(i))
 	}
 	out.WriteString("    all\n")
 	for _, what := range slices.Sorted(maps.Keys(t.counts)) {
