@@ -71,7 +71,7 @@ func (g *guarded) run(in string, args ...string) (string, error) {
 func (g *guarded) arm() {
 	g.t.Helper()
 	order := fmt.Sprintf(`{"token":%q,"ip":%q,"droplet":7,"attempt":%q,"seconds":360}`, guardToken, strings.TrimPrefix(g.world.URL, "http://"), guardAttempt)
-	if out, err := g.run(order, "guard"); err != nil {
+	if out, err := g.run(order, "guard"); err != nil || out != "armed" {
 		g.t.Fatalf("%v: %s", err, out)
 	}
 }

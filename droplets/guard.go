@@ -26,6 +26,8 @@ type Guard struct {
 type GuardState string
 
 const (
+	// GuardArmed means that it goes off unless it is disarmed in time.
+	GuardArmed GuardState = "armed"
 	// GuardDisarmed means that it had not gone off, and will not.
 	GuardDisarmed GuardState = "disarmed"
 	// GuardFired means that it went off: the reserved IP is back, or on its way.
@@ -35,7 +37,7 @@ const (
 	GuardIdle GuardState = "idle"
 )
 
-// maxGuardState bounds the one word that disarm answers.
+// maxGuardState bounds the one word that a guard answers.
 const maxGuardState = 64
 
 // Guard arms the droplet's dead-man switch, in the place of any before it. A
@@ -46,20 +48,26 @@ func (m *Machine) Guard(ctx context.Context, g Guard) error {
 	if err != nil {
 		return err
 	}
-	return m.stream(ctx, "guard", bytes.NewReader(order), nil)
+	_, err = m.askGuard(ctx, "guard", bytes.NewReader(order), GuardArmed)
+	return err
 }
 
 // Disarm calls the dead-man switch off that was armed for the attempt, and
 // tells what had become of it. Doing it twice is fine.
 func (m *Machine) Disarm(ctx context.Context, attempt string) (GuardState, error) {
-	var word []byte
-	err := m.stream(ctx, "disarm", strings.NewReader(attempt+"\n"), func(out io.Reader) (err error) {
-		word, err = readAtMost(out, maxGuardState)
+	return m.askGuard(ctx, "disarm", strings.NewReader(attempt+"\n"), GuardDisarmed, GuardFired, GuardIdle)
+}
+
+// askGuard wants one of these words for an answer: who comes first hangs on it.
+func (m *Machine) askGuard(ctx context.Context, verb string, in io.Reader, words ...GuardState) (GuardState, error) {
+	var said []byte
+	err := m.stream(ctx, verb, in, func(out io.Reader) (err error) {
+		said, err = readAtMost(out, maxGuardState)
 		return err
 	})
-	state := GuardState(strings.TrimSpace(string(word)))
-	if err == nil && !slices.Contains([]GuardState{GuardDisarmed, GuardFired, GuardIdle}, state) {
-		err = fmt.Errorf("the droplet's disarm answered %q", Printable(string(state)))
+	state := GuardState(strings.TrimSpace(string(said)))
+	if err == nil && !slices.Contains(words, state) {
+		err = fmt.Errorf("%s: the droplet answered %q, not %q", verb, said, words)
 	}
 	return state, err
 }

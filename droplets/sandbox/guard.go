@@ -73,6 +73,7 @@ func (s *session) guard() int {
 		s.cloud.guards[d.ID] = g
 		s.cloud.note(Change{At: now, What: Armed, Droplet: d.ID, IP: o.IP, Note: o.Attempt})
 	})
+	fmt.Fprintln(s.stdout, guardArmed)
 	return 0
 }
 
