@@ -149,7 +149,7 @@ func (b *Bench) judgeRival(c, last sandbox.Change, lies bool) {
 	if r == nil || r.plan == nil || lies || last.Agent == c.Agent || !last.At.After(r.began) {
 		return
 	}
-	if last.Droplet == r.plan.World.Reserved.DropletID || !b.readAfter(c.Agent, last.At, c.At) {
+	if last.Droplet == r.plan.World.Reserved.DropletID || b.orderedBy(last.Droplet) == c.Agent || !b.readAfter(c.Agent, last.At, c.At) {
 		return
 	}
 	b.violate(oneSwitches, "%s: %s sends %s to droplet %d, though %s had sent it to %d", c.At.Format("15:04:05"), c.Agent, c.IP, c.Droplet, last.Agent, last.Droplet)

@@ -31,6 +31,9 @@ func Rebuilds(b *Bench, ctx context.Context, o *release.Operator) (*release.Repo
 	if err != nil {
 		return nil, err
 	}
+	if w.Live == nil || !w.Live.Born {
+		return nil, &release.Preflight{Faults: []release.Fault{{Msg: "there is no live droplet to rebuild", Hint: "cattle release VERSION"}}}
+	}
 	if faults := w.GuardFaults(b.Site); len(faults) > 0 {
 		return nil, &release.Preflight{Faults: faults}
 	}
