@@ -41,6 +41,13 @@ func (o *Operator) ask(ctx context.Context, site Site, address, attempt string) 
 	return false, serves(ctx, o.door(site, address, false), attempt, site.Health)
 }
 
+// otherAnswers means that another droplet, or nobody of ours, answers.
+type otherAnswers struct{ got, want string }
+
+func (e *otherAnswers) Error() string {
+	return fmt.Sprintf("attempt %q answers, not %s", e.got, e.want)
+}
+
 func serves(ctx context.Context, d probe.Door, attempt string, h probe.Health) error {
 	ctx, cancel := context.WithTimeout(ctx, probe.Timeout+h.Timeout)
 	defer cancel()
@@ -50,7 +57,7 @@ func serves(ctx context.Context, d probe.Door, attempt string, h probe.Health) e
 		return err
 	}
 	if id != attempt {
-		return fmt.Errorf("attempt %q answers, not %s", droplets.Printable(id), attempt)
+		return &otherAnswers{droplets.Printable(id), attempt}
 	}
 	return d.Healthy(ctx, client, h)
 }

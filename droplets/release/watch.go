@@ -16,7 +16,8 @@ import (
 // commit: the public has the new release already, and the undo list is kept.
 // It looks at the site as visitors do, and at what the droplet says of its
 // visitors and containers, and compares that with the droplet that served
-// before; worse.go has the rules. It makes no request to the API.
+// before; worse.go has the rules. It makes no request to
+// the API, but where another attempt answers.
 
 const (
 	watchStep = "watch"
@@ -89,6 +90,12 @@ func (r *run) watch(ctx context.Context) error {
 	g.Go(func() error { return w.every(bounded, r.site.Health.Interval, w.visit) })
 	g.Go(func() error { return w.every(bounded, sampleEvery, w.sample) })
 	err := g.Wait()
+	// It ends with a good look: what failed a moment ago is looked at again.
+	for err == nil && ctx.Err() == nil && w.now.misses > 0 {
+		if err = pause(ctx, r.site.Health.Interval); err == nil {
+			err = w.visit(ctx)
+		}
+	}
 	r.report.Watch.Took = time.Since(start)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -131,12 +138,29 @@ func (w *watcher) visit(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return nil
 	}
+	var other *otherAnswers
+	if errors.As(err, &other) {
+		if on := w.elsewhere(ctx); on != nil {
+			return on
+		}
+	}
 	return w.judge(func(now *figures) {
 		now.missed = err
 		if now.misses++; err == nil {
 			now.misses = 0
 		}
 	})
+}
+
+// elsewhere finds whether the reserved IP is at another droplet, where another
+// attempt answers: that says nothing of this release's health. Who moved it on
+// may have taken that back meanwhile, and then the watch goes on.
+func (w *watcher) elsewhere(ctx context.Context) error {
+	ip, err := w.settled(ctx)
+	if err != nil || ip.DropletID == w.droplet.ID {
+		return nil
+	}
+	return &movedOn{w.ip, ip.DropletID}
 }
 
 // sample asks the droplet for its figures. That they cannot be had is no reason
@@ -208,6 +232,10 @@ func (e *movedOn) Error() string {
 func (r *run) notGood(ctx context.Context, s Step, cause error) error {
 	looking, cancel := undoContext(ctx)
 	defer cancel()
+	var on *movedOn
+	if errors.As(cause, &on) {
+		return r.handOver(ctx, s, on)
+	}
 	if ip, err := r.settled(looking); err == nil && ip.DropletID != r.droplet.ID {
 		return r.handOver(ctx, s, &movedOn{r.ip, ip.DropletID})
 	}

@@ -416,7 +416,7 @@ func (b *Bench) judgeBills(r *run, s *schedule) {
 		there := slices.ContainsFunc(r.before.Droplets, func(o sandbox.Machine) bool { return o.ID == d.ID })
 		named := strings.Contains(said, d.Attempt) && d.Attempt != "" || strings.Contains(said, fmt.Sprintf("droplet %d", d.ID))
 		switch {
-		case there, named, live != nil && live.ID == d.ID, b.doomed(d.ID, r.ended), b.orderedBy(d.ID) != r.who:
+		case there, named, live != nil && live.ID == d.ID, slices.Contains(d.Tags, droplets.ServedTag), b.doomed(d.ID, r.ended), b.orderedBy(d.ID) != r.who:
 		default:
 			b.violate(accounted, "%s: droplet %d (%s) runs and nobody is told: %v %s", r.verb, d.ID, d.Release, r.err, said)
 		}
