@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -177,8 +178,8 @@ func (g *guardian) judgeTaken(c sandbox.Change) {
 	}
 }
 
-// judgeDisarmed wants a guard to be called off by a confirm, or once the address
-// is back.
+// judgeDisarmed wants a guard to be called off by a confirm that went well, or
+// once the address is back.
 func (g *guardian) judgeDisarmed(c sandbox.Change) {
 	live := g.held[c.IP]
 	if c.What != sandbox.Disarmed || g.attempt[live] != c.Note {
@@ -187,10 +188,19 @@ func (g *guardian) judgeDisarmed(c sandbox.Change) {
 	// What was asked for in the moment of an interrupt still comes to the droplet.
 	sent := c.At.Add(-time.Second)
 	for _, r := range g.runs {
-		if r.who == g.orderedBy(live) && (!r.has("confirm", release.StateRunning, c.At) || r.has("confirm", release.StateFailed, sent)) {
+		if r.who != g.orderedBy(live) {
+			continue
+		}
+		if !r.has("confirm", release.StateRunning, c.At) || r.has("confirm", release.StateFailed, sent) || notConfirmed(r.err) {
 			g.violate(guards, "%s: %s has the guard called off, and %s leads to what nobody confirmed", c.At.Format(time.TimeOnly), r.verb, c.IP)
 		}
 	}
+}
+
+// notConfirmed tells a release that failed its confirm by itself.
+func notConfirmed(err error) bool {
+	var refused *release.Refused
+	return errors.As(err, &refused) && refused.Step == "confirm" && !errors.Is(err, errInterrupted)
 }
 
 // judgeFired wants an address that leads to what nobody confirmed to be gone
