@@ -159,7 +159,7 @@ func (s *session) journal(ctx context.Context) int {
 func (s *session) key() int {
 	b, err := io.ReadAll(io.LimitReader(s.stdin, maxInput))
 	if err != nil || !strings.HasPrefix(string(b), "AGE-SECRET-KEY-") {
-		return s.fail(1, "key: stdin is not an age identity")
+		return s.fail(1, "key: stdin is no age identity")
 	}
 	s.with(func(d *droplet, now time.Time) {
 		// Once opened, secrets stay open: the same key again changes nothing.
