@@ -30,9 +30,9 @@ type liar struct {
 	lie     lie
 	changes []change
 
-	own, neighbour, shop, image int
-	free                        string // a reserved IP that points at nothing
-	theirs                      string // one that points at the neighbour
+	neighbour, shop, image int
+	free                   string // a reserved IP that points at nothing
+	theirs                 string // one that points at the neighbour
 }
 
 type change struct{ method, path, query, body string }
