@@ -25,7 +25,7 @@ func aroundTheGuard() (out []time.Duration) {
 // TestEveryMeeting has an operator die right after a guarded switch, and another
 // one begin each verb at any time afterwards, until the guard is long over.
 func TestEveryMeeting(t *testing.T) {
-	th := newTheatre(t)
+	th := house(t)
 	var list []*schedule
 	for _, s := range undecided() {
 		if !strings.Contains(s.name, "after one that vanished") {
@@ -46,7 +46,7 @@ var naps = []time.Duration{time.Minute, 5*time.Minute + 50*time.Second, 20 * tim
 // TestEveryNap has the operator's computer sleep at the beginning of each step,
 // and before and after each call of the API: what he says when it wakes is true.
 func TestEveryNap(t *testing.T) {
-	th := newTheatre(t)
+	th := house(t)
 	var list []*schedule
 	for _, s := range scenes() {
 		if !strings.Contains(s.name, "guarded") {
@@ -113,7 +113,7 @@ func (th *theatre) steps(t *testing.T, s *scene) (names []string) {
 // TestScenes finds nothing wrong with what is open for a time, when nothing
 // goes wrong. It prints the points of each scene.
 func TestScenes(t *testing.T) {
-	th := newTheatre(t)
+	th := house(t)
 	for _, s := range scenes() {
 		quiet := &schedule{kind: "nothing", scene: s, seed: 1, parts: []part{{verb: s.verb, name: s.name}}, then: "gc"}
 		if found, history := quiet.play(t, th); len(found) > 0 {
