@@ -109,10 +109,16 @@ func (r *run) onGuard(ctx context.Context, within time.Duration, do func(context
 	return do(ctx, m)
 }
 
+// tryDisarm asks until the droplet answers: doing it twice is fine, and an
+// answer that is lost would cost minutes of waiting.
 func (r *run) tryDisarm(ctx context.Context) (state droplets.GuardState, err error) {
-	err = r.onGuard(ctx, disarmWithin, func(ctx context.Context, m *droplets.Machine) (err error) {
-		state, err = m.Disarm(ctx, r.birth.Attempt)
-		return err
+	what := fmt.Sprintf("%s to say that its guard is disarmed", r.guard.on.Name)
+	err = droplets.Wait(ctx, what, disarmWithin, droplets.Every(pendingPause), func(ctx context.Context) (bool, error) {
+		err := r.onGuard(ctx, reachWithin, func(ctx context.Context, m *droplets.Machine) (err error) {
+			state, err = m.Disarm(ctx, r.birth.Attempt)
+			return err
+		})
+		return err == nil, err
 	})
 	return state, err
 }

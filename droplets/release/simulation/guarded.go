@@ -25,7 +25,7 @@ var theSwitch = Point{Method: http.MethodPost, Route: "/v2/reserved_ips/*/action
 // undecided are scenes in which it is open for a time who serves.
 func undecided() []*scene {
 	two := []string{"v1", "v2"}
-	return []*scene{
+	list := []*scene{
 		{name: "release, guarded and watched", before: two, keep: 1, verb: Releases("v3"), site: careful},
 		{name: "release, watched, gets worse, keep 0", before: two, keep: 0, break_: "v3", kind: sandbox.FailsLater, fails: true, verb: Releases("v3"), site: careful},
 		{name: "release after one that vanished", before: two, keep: 1, fails: true, verb: Releases("v4"), site: guarded, opens: vanishes},
@@ -38,6 +38,10 @@ func undecided() []*scene {
 		{name: "rollback, pinned", before: two, keep: 1, verb: RollsBack, more: rolledBack},
 		{name: "rebuild, pinned", before: two, keep: 1, fails: true, verb: Rebuilds, more: rolledBack},
 	}
+	for _, s := range list {
+		s.variant = true
+	}
+	return list
 }
 
 func careful(b *Bench) {

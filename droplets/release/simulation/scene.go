@@ -32,6 +32,8 @@ type scene struct {
 	more   func(*Bench) // what else there is
 	opens  func(*Bench) // what somebody has begun just before
 	site   func(*Bench) // what else is different in the profile, from the beginning
+	// variant tells a scene most calls of which another one has too.
+	variant bool
 }
 
 func scenes() []*scene {
