@@ -36,12 +36,12 @@ func alone(t *testing.T, th *theatre, kind string, troubles []trouble, share [2]
 	return list
 }
 
-// What a share is of: all points; all, but of variants a third; a half of all,
-// and of variants a sixth.
+// Shares: all points; all, but of variants a quarter; a third of all, and of
+// variants a ninth.
 var (
 	all    = [2]int{1, 1}
-	most   = [2]int{1, 3}
-	sample = [2]int{2, 6}
+	most   = [2]int{1, 4}
+	sample = [2]int{3, 9}
 )
 
 // oneOf takes the ways to converge in turn.
@@ -79,7 +79,7 @@ func TestEveryFault(t *testing.T) {
 	sweep(t, th, each(alone(t, th, "", faults(), most, justGC)))
 }
 
-// TestEveryHand has somebody do each of his worst at each moment of each verb.
+// TestEveryHand has somebody do each of his worst at moments of each verb.
 func TestEveryHand(t *testing.T) {
 	th := house(t)
 	sweep(t, th, each(alone(t, th, "hand: ", hands(), sample, justGC)))
