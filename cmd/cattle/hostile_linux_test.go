@@ -29,7 +29,7 @@ import (
 // say what no terminal should be given, and looks at each byte that came out:
 // in a file, on a terminal and as JSON.
 func TestNothingMovesTheCursor(t *testing.T) {
-	for _, m := range []mouth{names, refusals, everything} {
+	for _, m := range []mouth{names, denials, everything} {
 		for _, to := range []string{"file", "terminal", "json"} {
 			t.Run(m.what+"/"+to, func(t *testing.T) {
 				t.Parallel()
@@ -53,7 +53,7 @@ var (
 	names = mouth{what: "names", speaks: func(method, key string) bool {
 		return method == http.MethodGet && slices.Contains([]string{"name", "description", "email", "distribution"}, key)
 	}}
-	refusals   = mouth{what: "refusals", speaks: func(string, string) bool { return true }, refuse: true}
+	denials   = mouth{what: "denials", speaks: func(string, string) bool { return true }, refuse: true}
 	everything = mouth{what: "everything", speaks: func(string, string) bool { return true }}
 )
 
@@ -163,18 +163,18 @@ func (h *hostileCloud) play(t *testing.T, to string, m mouth) {
 	t.Logf("what was said came out %d times", heard)
 }
 
-const patience = 15 * time.Second
+const killAfter = 15 * time.Second
 
 // run runs a command and returns all that it wrote.
 func (h *hostileCloud) run(t *testing.T, to string, args ...string) string {
 	t.Helper()
 	// What waits for a cloud that lies is interrupted, and then killed: what it
 	// says meanwhile is what is looked at.
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), killAfter)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "cattle", args...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	cmd.WaitDelay = patience
+	cmd.WaitDelay = killAfter
 	cmd.Dir, cmd.Env = h.dir, h.env
 	began := time.Now()
 	defer func() { t.Logf("%s: %s", time.Since(began), strings.Join(args, " ")) }()
