@@ -53,7 +53,7 @@ var (
 	names = mouth{what: "names", speaks: func(method, key string) bool {
 		return method == http.MethodGet && slices.Contains([]string{"name", "description", "email", "distribution"}, key)
 	}}
-	denials   = mouth{what: "denials", speaks: func(string, string) bool { return true }, refuse: true}
+	denials    = mouth{what: "denials", speaks: func(string, string) bool { return true }, refuse: true}
 	everything = mouth{what: "everything", speaks: func(string, string) bool { return true }}
 )
 
