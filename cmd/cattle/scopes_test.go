@@ -63,6 +63,9 @@ func forbidden(t *testing.T, scopes []string) (refused []string) {
 	for i := range calls.NumMethod() {
 		method := calls.Type().Method(i).Name
 		f := calls.Method(i)
+		if f.Type().NumIn() == 0 {
+			continue // Now, which is no call
+		}
 		args := []reflect.Value{reflect.ValueOf(t.Context())}
 		for n := 1; n < f.Type().NumIn(); n++ {
 			args = append(args, example(f.Type().In(n)))
