@@ -111,6 +111,9 @@ func TestFieldsReadAreDescribed(t *testing.T) {
 	rows, fields := readings(), 0
 	excuses := undescribed()
 	for m := range reflect.TypeFor[Cloud]().Methods() {
+		if m.Type.NumIn() == 0 {
+			continue // Now, which is no call
+		}
 		row, known := rows[m.Name]
 		if !known {
 			t.Errorf("Cloud.%s has no row: say what it reads", m.Name)
@@ -181,6 +184,10 @@ func (s *server) RoundTrip(r *http.Request) (*http.Response, error) {
 		Body: io.NopCloser(bytes.NewReader(body)), Request: r}, err
 }
 
+// anAddress is asked for, and answered with: what answers with another address
+// than the one that was asked for is not believed.
+const anAddress = "198.51.100.7"
+
 // outcome is all that a method of Cloud returns, and how often it asked.
 func (s *server) outcome(t *testing.T, method string) string {
 	t.Helper()
@@ -194,10 +201,14 @@ func (s *server) outcome(t *testing.T, method string) string {
 		switch p := f.Type().In(i); {
 		case f.Type().IsVariadic() && i == f.Type().NumIn()-1:
 			in = append(in, reflect.ValueOf(7))
+		case p.Kind() == reflect.String && (method == "Assign" || strings.Contains(method, "IP")):
+			in = append(in, reflect.ValueOf(anAddress))
 		case p.Kind() == reflect.String:
 			in = append(in, reflect.ValueOf("word"))
 		case p.Kind() == reflect.Int:
 			in = append(in, reflect.ValueOf(7))
+		case p == reflect.TypeFor[Spec]():
+			in = append(in, reflect.ValueOf(Spec{Name: "word", Tags: []string{"word"}}))
 		default:
 			in = append(in, reflect.Zero(p))
 		}
@@ -317,6 +328,8 @@ func fill(t reflect.Type, name string, values map[string]string, depth int) any 
 		return []any{fill(t.Elem(), name, values, depth+1)}
 	case t.Kind() == reflect.String && name == "next":
 		return "http://api.test/v2/more?page=2"
+	case t.Kind() == reflect.String && (name == "ip" || name == "ip_address"):
+		return anAddress
 	case t.Kind() == reflect.String && values[name] != "":
 		return values[name]
 	case t.Kind() == reflect.String:
