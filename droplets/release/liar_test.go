@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -25,9 +26,11 @@ type lie func(l *liar, r *http.Request, answer map[string]any) map[string]any
 // A liar stands between cattle and the sandbox, which knows the truth. It
 // remembers all that cattle asked to be changed.
 type liar struct {
-	t       *testing.T
-	base    http.RoundTripper
-	lie     lie
+	t    *testing.T
+	base http.RoundTripper
+	lie  lie
+
+	mu      sync.Mutex
 	changes []change
 
 	neighbour, shop, image int
@@ -44,7 +47,9 @@ func (l *liar) RoundTrip(r *http.Request) (*http.Response, error) {
 			body, _ = io.ReadAll(r.Body)
 			r.Body = io.NopCloser(bytes.NewReader(body))
 		}
+		l.mu.Lock()
 		l.changes = append(l.changes, change{r.Method, r.URL.Path, r.URL.RawQuery, string(body)})
+		l.mu.Unlock()
 	}
 	resp, err := l.base.RoundTrip(r)
 	if err != nil || l.lie == nil || resp.StatusCode == http.StatusNoContent {
