@@ -166,7 +166,7 @@ func (j *judge) converge(ctx context.Context, args []string) {
 			j.complain("exit status %d of cattle %s, and nothing to type", e.exit, strings.Join(e.args, " "))
 			return
 		}
-		if advice[0] != "gc" {
+		if advice[0] != "gc" && advice[0] != "unpin" {
 			// There is another way: no standby to go back to, say.
 			args = append(advice[:1:1], append([]string{"--json"}, advice[1:]...)...)
 			continue
@@ -195,7 +195,7 @@ func (j *judge) follow(ctx context.Context, advice []string) bool {
 	return false
 }
 
-var advised = regexp.MustCompile(`cattle (gc --attempt [0-9a-f]{16}|gc|rollback|rebuild|release VERSION)`)
+var advised = regexp.MustCompile(`cattle (gc --attempt [0-9a-f]{16}|gc|rollback|rebuild|unpin|release VERSION)`)
 
 // advice is the first command that a failed one says to type; nil: none.
 func (e *execution) advice() []string {

@@ -86,6 +86,14 @@ func (c *chaos) live(i int) {
 		return
 	}
 	defer s.crowd.leave()
+	// The standby is from before the certificate, which status tells of; the next
+	// one has it.
+	if e := s.run(ctx, nil, "release", "--json", s.nextVersion()); e.exit != exitDone {
+		c.t.Errorf("the site cannot be made: exit status %d\n%s", e.exit, e.out.text())
+		return
+	}
+	time.Sleep(time.Second) // for what it has destroyed
+	s.learn()
 	for c.alone < firsts && c.tally.kills() < c.kills {
 		c.play(ctx, s, deal(c.seed, c.next.Add(1), dealt()...))
 		if c.alone != 0 {
