@@ -210,7 +210,7 @@ func outcome(err error) string {
 		return "done"
 	}
 	kind := fmt.Sprintf("%T: ", err)
-	return strings.TrimPrefix(kind, "*release.") + err.Error() + " " + told(err)
+	return strings.TrimPrefix(kind, "*release.") + err.Error() + " " + Told(err)
 }
 
 // recover is converge where somebody had his hands in: what is served may be
