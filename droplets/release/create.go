@@ -248,6 +248,9 @@ func ofID(all []Member, id int) []Member {
 func (r *run) pushUndo(u undoStep) { r.undo = append(r.undo, u) }
 
 func pause(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return context.Cause(ctx)
+	}
 	select {
 	case <-time.After(d):
 		return nil

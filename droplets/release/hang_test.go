@@ -74,8 +74,8 @@ func TestSSHHangs(t *testing.T) {
 				b.Op.Emit = func(e release.Event) {
 					b.Record(e)
 					if e.Step == step && e.State == release.StateRunning {
-						time.AfterFunc(after, func() { mute.Store(true) })
-						time.Sleep(time.Nanosecond)
+						time.AfterFunc(max(after, 1), func() { mute.Store(true) })
+						time.Sleep(2 * time.Nanosecond)
 					}
 				}
 				start := time.Now()

@@ -33,7 +33,9 @@ func newHalf() *half {
 	return h
 }
 
-// deadline wakes a half when it has passed.
+// deadline wakes a half when it has passed. Whoever sets one that has passed
+// already wakes it himself: in a testing/synctest bubble under the race detector
+// two timers that are due at once, of two goroutines, crash Go 1.26's runtime.
 type deadline struct {
 	at    time.Time
 	timer *time.Timer
@@ -45,8 +47,8 @@ func (d *deadline) set(t time.Time, wake func()) {
 		d.timer = nil
 	}
 	d.at = t
-	if !t.IsZero() {
-		d.timer = time.AfterFunc(time.Until(t), wake)
+	if left := time.Until(t); !t.IsZero() && left > 0 {
+		d.timer = time.AfterFunc(left, wake)
 	}
 }
 

@@ -232,7 +232,7 @@ func (c *Cloud) broadcast() {
 
 // wakeAt makes the cloud look at itself at a time, for those who wait.
 func (c *Cloud) wakeAt(t time.Time) {
-	time.AfterFunc(time.Until(t), func() {
+	time.AfterFunc(max(time.Until(t), 1), func() { // never due at once: see deadline
 		c.lock()
 		c.unlock()
 	})

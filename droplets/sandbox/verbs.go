@@ -115,7 +115,7 @@ func (s *session) fault() (fault string) {
 func (s *session) wait(ctx context.Context, changed <-chan struct{}, now, until time.Time) {
 	var timer <-chan time.Time
 	if !until.IsZero() {
-		t := time.NewTimer(until.Sub(now))
+		t := time.NewTimer(max(until.Sub(now), 1))
 		defer t.Stop()
 		timer = t.C
 	}
