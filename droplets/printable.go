@@ -20,11 +20,16 @@ func Printable(s string) string {
 // of a terminal. A name has 255 at most.
 const maxLine = 1000
 
+var oneLine = strings.NewReplacer("\r", " ", "\n", " ", "\t", " ")
+
 // Line is Printable for what belongs on one line, a name or a message: a line
 // break in it is no line break, so that nothing passes for a line of ours, and
 // what follows after 1000 characters is cut off.
 func Line(s string) string {
-	s = strings.NewReplacer("\r", " ", "\n", " ", "\t", " ").Replace(s)
+	if isPlain(s) { // nearly all of what an API says
+		return s
+	}
+	s = oneLine.Replace(s)
 	n := 0
 	for i := range s {
 		if n++; n > maxLine {
@@ -33,6 +38,15 @@ func Line(s string) string {
 		}
 	}
 	return Printable(s)
+}
+
+func isPlain(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return len(s) <= maxLine
 }
 
 // tail is a Writer that keeps the last max bytes.

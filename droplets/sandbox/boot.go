@@ -14,26 +14,31 @@ type step struct {
 	needs []string
 }
 
-func stepNames() []string {
-	return []string{"engine", "firewall", "docker", "sops", "secrets", "packages", "pull", "mail", "nginx", "app", "tidy"}
+// bootSteps are the steps of a machine, each after those that it needs.
+var bootSteps = []step{
+	{"engine", nil},
+	{"firewall", []string{"engine"}},
+	{"docker", []string{"firewall"}},
+	{"sops", nil},
+	{"secrets", []string{"sops"}},
+	{"packages", []string{"engine"}},
+	{"pull", []string{"docker", "secrets"}},
+	{"mail", []string{"packages", "secrets"}},
+	{"nginx", []string{"packages"}},
+	{"app", []string{"pull", "nginx", "secrets"}},
+	{"tidy", []string{"packages"}},
 }
 
-// bootSteps are the steps of a machine, each after those that it needs.
-// Without secrets nothing waits for them.
-func bootSteps(secrets bool) []step {
-	needs := map[string][]string{
-		"firewall": {"engine"}, "docker": {"firewall"}, "secrets": {"sops"}, "packages": {"engine"},
-		"pull": {"docker", "secrets"}, "mail": {"packages", "secrets"}, "nginx": {"packages"},
-		"app": {"pull", "nginx", "secrets"}, "tidy": {"packages"},
+func stepNames() (names []string) {
+	for _, s := range bootSteps {
+		names = append(names, s.name)
 	}
-	var list []step
-	for _, name := range stepNames() {
-		if secrets || name != "sops" && name != "secrets" {
-			list = append(list, step{name, needs[name]})
-		}
-	}
-	return list
+	return names
 }
+
+// forSecrets tells a step that machines without secrets do not have: nothing
+// waits for it there.
+func (s step) forSecrets() bool { return s.name == "sops" || s.name == "secrets" }
 
 // stepRun is when a step ran. The zero time is a time that is not known yet:
 // it waits for something that has not happened.
@@ -63,7 +68,11 @@ func (c *Cloud) boot(d *droplet) bootRun {
 	}
 	known := true
 	run.ok = true
-	for _, st := range bootSteps(s.manifest.Secrets != nil) {
+	run.steps = make([]stepRun, 0, len(bootSteps))
+	for _, st := range bootSteps {
+		if st.forSecrets() && s.manifest.Secrets == nil {
+			continue
+		}
 		r := run.plan(st, d)
 		run.steps = append(run.steps, r)
 		known = known && !r.end.IsZero()
