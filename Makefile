@@ -14,7 +14,7 @@ BLOG  := examples/blog/app
 SECONDS ?= 60
 SIMULATION := ./droplets/release/simulation
 
-.PHONY: build demo test soak chaos e2e e2e-guard e2e-images clients lint bench fuzz clean
+.PHONY: build demo test soak chaos e2e e2e-machines e2e-guard e2e-images clients lint bench fuzz clean
 
 build:
 	@mkdir -p bin
@@ -50,9 +50,11 @@ chaos: build
 # systemd-container, mmdebstrap, nftables and debian-archive-keyring.
 BOOTED = CATTLE_E2E_IMAGES=$(CURDIR)/bin/e2e/blog.tar,$(CURDIR)/bin/e2e/public.tar CATTLE_E2E_SOPS=$(CURDIR)/bin/e2e/sops \
 	$(GO) test -tags e2e -count=1 -v
-e2e: e2e-images
-	$(GO) test -tags e2e -count=1 -timeout 15m ./droplets/sandbox/nspawn/
+e2e: e2e-machines e2e-images
 	$(BOOTED) -timeout 35m -run TestBooted -skip TestBootedGuard ./cmd/cattle/
+
+e2e-machines:
+	$(GO) test -tags e2e -count=1 -timeout 15m ./droplets/sandbox/nspawn/
 
 # Most of its eight minutes it waits, so it stands beside something else.
 e2e-guard: e2e-images
