@@ -155,6 +155,9 @@ func socksHost(r io.Reader, kind byte) (host string, rep byte, err error) {
 	}
 	switch kind {
 	case atypDomain:
+		if !only(string(b), ".-_") {
+			return "", repHostUnreach, nil // no name that anybody has
+		}
 		return string(b), repOK, nil
 	case atypIPv4:
 		return net.IP(b).String(), repOK, nil

@@ -105,12 +105,29 @@ func (d Door) Get(ctx context.Context, client *http.Client, path string) (int, s
 	req.Header.Set("User-Agent", cmp.Or(d.Agent, Checker))
 	resp, err := client.Do(req)
 	if err != nil {
-		return 0, "", err
+		return 0, "", &askError{err}
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody))
 	return resp.StatusCode, string(body), err
 }
+
+// maxError is the longest that an askError says, in bytes.
+const maxError = 500
+
+// An askError is a request that got no answer. net/http quotes what it could
+// not read, which is as long as whoever answers likes.
+type askError struct{ err error }
+
+func (e *askError) Error() string {
+	s := e.err.Error()
+	if len(s) > maxError {
+		s = strings.ToValidUTF8(s[:maxError], "") + "…"
+	}
+	return s
+}
+
+func (e *askError) Unwrap() error { return e.err }
 
 // Identity asks which attempt answers at the door.
 func (d Door) Identity(ctx context.Context, client *http.Client) (string, error) {
