@@ -110,17 +110,18 @@ func (r *run) onGuard(ctx context.Context, within time.Duration, do func(context
 }
 
 // tryDisarm asks until the droplet answers: doing it twice is fine, and an
-// answer that is lost would cost minutes of waiting.
-func (r *run) tryDisarm(ctx context.Context) (state droplets.GuardState, err error) {
+// answer that is lost would cost minutes of waiting. It counts how often.
+func (r *run) tryDisarm(ctx context.Context) (state droplets.GuardState, tries int, err error) {
 	what := fmt.Sprintf("%s to say that its guard is disarmed", r.guard.on.Name)
 	err = droplets.Wait(ctx, what, disarmWithin, droplets.Every(pendingPause), func(ctx context.Context) (bool, error) {
+		tries++
 		err := r.onGuard(ctx, reachWithin, func(ctx context.Context, m *droplets.Machine) (err error) {
 			state, err = m.Disarm(ctx, r.birth.Attempt)
 			return err
 		})
 		return err == nil, err
 	})
-	return state, err
+	return state, tries, err
 }
 
 // callOff undoes arm. A guard that went off wants what the undo wants.
@@ -128,7 +129,7 @@ func (r *run) callOff(ctx context.Context) error {
 	if r.guard == nil {
 		return nil
 	}
-	_, err := r.tryDisarm(ctx)
+	_, _, err := r.tryDisarm(ctx)
 	return err
 }
 
@@ -138,10 +139,12 @@ func (r *run) disarm(ctx context.Context) error {
 	if r.guard == nil {
 		return nil
 	}
-	state, err := r.tryDisarm(ctx)
+	state, tries, err := r.tryDisarm(ctx)
 	switch {
-	case err == nil && state == droplets.GuardDisarmed:
+	case err == nil && state == droplets.GuardDisarmed && tries == 1:
 		return nil
+	case err == nil && state == droplets.GuardDisarmed:
+		// That took its time: what the public got before it says little.
 	case err == nil && state == droplets.GuardFired:
 		return fmt.Errorf("the guard of %s went off before the release was confirmed", r.guard.on.Name)
 	case ctx.Err() != nil:

@@ -220,6 +220,25 @@ func TestGuardCannotBeDisarmed(t *testing.T) {
 	})
 }
 
+// TestGuardDisarmedLate: the answer of disarm is lost, and while it is asked for
+// again somebody deletes the droplet that just went live. It is not done then.
+func TestGuardDisarmedLate(t *testing.T) {
+	guardPlay(t, func(b *simulation.Bench) {
+		old := b.Holder().IP
+		var muted atomic.Bool
+		b.Op.Dialer = hanging{b.Op.Dialer, func(address string) bool { return muted.Load() && strings.HasPrefix(address, old+":") }}
+		atStep(b, "confirm", func() {
+			muted.Store(true)
+			time.AfterFunc(2*time.Second, func() { b.Call("DELETE", fmt.Sprintf("/v2/droplets/%d", b.Holder().ID), nil) })
+			time.AfterFunc(40*time.Second, func() { muted.Store(false) })
+		})
+		_, err := b.Release(b.T.Context(), "v2")
+		if err == nil || strings.Contains(err.Error(), "left over") {
+			t.Errorf("%v\n%s", err, b.History())
+		}
+	})
+}
+
 // TestGuardForgets: a droplet that was restarted knows of no guard. The release
 // looks where the reserved IP is.
 func TestGuardForgets(t *testing.T) {

@@ -42,6 +42,7 @@ type Bench struct {
 	seed  uint64
 	tries int // candidates that were rendered
 
+	verbs  sync.WaitGroup // those of the killed too, who notice it at their next call
 	others sync.WaitGroup // who began before the operators of a schedule
 
 	mu    sync.Mutex

@@ -149,6 +149,7 @@ func (th *theatre) begin(t *testing.T, s *scene, seed uint64, f func(*Bench)) {
 		time.Sleep(time.Until(at))
 		b := open(t, th.key, sandbox.Options{Latency: quick, State: state, Unlimited: true, Verb: verbTakes})
 		defer b.Cloud.Close()
+		defer b.verbs.Wait()
 		b.Op = b.actor(calm).Operator
 		b.seed, b.ends = seed, s.ends
 		b.tries = 100 // the scene's own attempts count from 1

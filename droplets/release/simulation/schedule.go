@@ -180,13 +180,13 @@ func (b *Bench) perform(a *actor, name string, verb Verb) *run {
 	b.mu.Unlock()
 	b.mark(a.agent, "begins: %s", name)
 	done := make(chan struct{})
-	go func() {
+	b.verbs.Go(func() {
 		defer close(done)
 		report, err := verb(b, a.ctx, a.Operator)
 		if !a.isDead() {
 			r.report, r.err = report, err
 		}
-	}()
+	})
 	select {
 	case <-done:
 	case <-a.dead:
