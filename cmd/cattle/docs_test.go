@@ -330,7 +330,7 @@ func (d *document) wasPrinted(t *testing.T, b docBlock, printed string) {
 
 func withoutChance(s string) string {
 	for _, r := range [][2]string{
-		{`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`, "WHEN"}, {`\d+\.\d+\.\d+\.\d+`, "IP"}, {`\b\d{7,}\b`, "ID"}, {`-[0-9a-f]{8}\b`, "-ATTEMPT"},
+		{`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`, "WHEN"}, {`\d+\.\d+\.\d+\.\d+`, "IP"}, {`-[0-9a-f]{8}\b`, "-ATTEMPT"}, {`\b\d{7,}\b`, "ID"},
 		{`\d+(\.\d+)? m?s\b`, "TIME"}, {`just now|\d+ min old`, "AGE"}, {`[ \t]+`, " "}, {`(?m)^ | $`, ""},
 	} {
 		s = regexp.MustCompile(r[0]).ReplaceAllString(s, r[1])
