@@ -264,6 +264,12 @@ func (r *run) serving(ctx context.Context) (string, error) {
 	if !born || ip.Droplet.App() != r.site.App || ip.DropletID == r.droplet.ID {
 		return "", &moved{r.ip, was, ip.DropletID}
 	}
+	if !ip.Droplet.Has(droplets.ServedTag) {
+		// Somebody else has switched, and has not confirmed yet.
+		if _, err := r.ask(ctx, r.site, r.ip, birth.Attempt); err != nil {
+			return "", fmt.Errorf("%s holds %s and does not serve (%w); whether it stays, its own release decides", birth.Release, r.ip, err)
+		}
+	}
 	return birth.Release, nil
 }
 

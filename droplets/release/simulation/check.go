@@ -23,6 +23,7 @@ const (
 	noSecret    = "no secret is in the API's traffic"
 	asPlanned   = "the steps that ran are the plan's"
 	accounted   = "what bills is live, a standby that is kept, or named"
+	letsWork    = "what another operator is at is not destroyed under him"
 	onlyOnce    = "no order is carried out twice"
 	ends        = "every verb ends"
 	reached     = "the point of the schedule is reached"
@@ -52,6 +53,7 @@ func (b *Bench) judge(s *schedule) {
 	what := s.traits()
 	if !what.lies && !what.hand {
 		b.judgeLock(changes)
+		b.judgeLeases(changes)
 	}
 	for _, r := range b.runs {
 		b.judgeSteps(r)

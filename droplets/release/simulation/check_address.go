@@ -136,3 +136,24 @@ func (b *Bench) judgeLock(changes []sandbox.Change) {
 		}
 	}
 }
+
+// judgeLeases wants nobody to destroy a droplet that another one ordered, has
+// not switched to yet, and still may: its lease is not over. The calm one, who
+// names the attempt once it is known to be dead, may.
+func (b *Bench) judgeLeases(changes []sandbox.Change) {
+	leased := map[int]droplets.Birth{}
+	for _, c := range changes {
+		switch c.What {
+		case sandbox.Created:
+			if birth, ok := (droplets.Droplet{Tags: strings.Fields(c.Note)}).Birth(); ok {
+				leased[c.Droplet] = birth
+			}
+		case sandbox.Sent:
+			delete(leased, c.Droplet)
+		case sandbox.Doomed:
+			if birth, ok := leased[c.Droplet]; ok && birth.Lease.After(c.At) && c.Agent != calm && b.orderedBy(c.Droplet) != c.Agent && !b.excused(c) {
+				b.violate(letsWork, "%s: %s destroys droplet %d, which is leased until %s", c.At.Format("15:04:05"), c.Agent, c.Droplet, birth.Lease.Format("15:04:05"))
+			}
+		}
+	}
+}

@@ -158,6 +158,25 @@ func TestEveryTurn(t *testing.T) {
 	sweep(t, th, each(list))
 }
 
+// TestEveryGuest has another operator begin gc or rollback while each verb is
+// under way, at any of its moments: what is under way is nobody's garbage.
+func TestEveryGuest(t *testing.T) {
+	th := house(t)
+	var list []*schedule
+	for _, s := range scenes() {
+		if s.ends {
+			continue
+		}
+		for _, guest := range []part{{verb: Collects, name: "gc"}, {verb: RollsBack, name: "rollback"}} {
+			for guest.after = 0; guest.after < 45*time.Second; guest.after += 3 * time.Second {
+				list = append(list, &schedule{kind: "meanwhile: " + guest.name, scene: s, seed: 1, random: true,
+					parts: []part{{verb: s.verb, name: s.name}, guest}, order: fmt.Sprintf("%s begins %s later", guest.name, guest.after), then: "gc"})
+			}
+		}
+	}
+	sweep(t, th, each(list))
+}
+
 // newStage looks up the points of every scene.
 func newStage(t *testing.T, th *theatre) *stage {
 	t.Helper()
