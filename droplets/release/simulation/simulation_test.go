@@ -168,7 +168,7 @@ func TestEveryGuest(t *testing.T) {
 			continue
 		}
 		for _, guest := range []part{{verb: Collects, name: "gc"}, {verb: RollsBack, name: "rollback"}} {
-			for guest.after = 0; guest.after < 45*time.Second; guest.after += 3 * time.Second {
+			for guest.after = 0; guest.after < 45*time.Second; guest.after += 5 * time.Second {
 				list = append(list, &schedule{kind: "meanwhile: " + guest.name, scene: s, seed: 1, random: true,
 					parts: []part{{verb: s.verb, name: s.name}, guest}, order: fmt.Sprintf("%s begins %s later", guest.name, guest.after), then: "gc"})
 			}

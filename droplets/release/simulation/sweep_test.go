@@ -18,7 +18,7 @@ import (
 
 var (
 	seedFlag  = flag.Uint64("seed", 0, "play this seed alone, and print its history")
-	seedsFlag = flag.Int("seeds", 1000, "how many random schedules TestSeeds plays")
+	seedsFlag = flag.Int("seeds", 800, "how many random schedules TestSeeds plays")
 	soakFlag  = flag.Duration("soak", 0, "have TestSoak play new random schedules for so long")
 	stopFlag  = flag.Bool("stop", false, "end the whole run at the first violation")
 	onlyFlag  = flag.String("only", "", "play only the schedules whose line fits this regular expression")
