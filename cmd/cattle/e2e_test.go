@@ -137,8 +137,11 @@ func (r *rig) member(t *testing.T, role string) dropletJSON {
 	return dropletJSON{}
 }
 
-// in runs a shell command inside a machine, as root, from outside of it.
+// in runs a shell command inside a machine, as root, from outside of it. What
+// takes minutes there hangs.
 func (r *rig) in(ctx context.Context, id int, command string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
+	defer cancel()
 	out, err := r.sandbox.world.host.Exec(ctx, id, "/bin/bash", "-c", command)
 	return strings.TrimSpace(string(out)), err
 }

@@ -25,8 +25,12 @@ func (h *Host) Exec(ctx context.Context, id int, argv ...string) (out []byte, er
 		return nil, err
 	}
 	defer group.Close()
-	// The command ends with nsenter, and so with the context.
-	enter := []string{"nsenter", "-t", fmt.Sprint(r.leader), "-m", "-u", "-i", "-n", "-p", "-C", "--", "setpriv", "--pdeathsig", "KILL", "--"}
+	// The command ends with its parent, and so with the context. That parent is
+	// not nsenter, which stops itself when its child is stopped: a machine that
+	// shuts down stops all its processes before it kills them, and would then wait
+	// for ever for the one that nobody reaps.
+	enter := []string{"nsenter", "--no-fork", "-t", fmt.Sprint(r.leader), "-m", "-u", "-i", "-n", "-p", "-C", "--",
+		"setpriv", "--pdeathsig", "KILL", "--", "unshare", "--fork", "--kill-child=KILL", "--"}
 	out, err = tool{argv: append(enter, argv...), cgroup: int(group.Fd()), env: []string{"HOME=/root", "LOGNAME=root"}}.run(ctx)
 	if err != nil {
 		return out, fmt.Errorf("%s on %s: %w", argv[0], m.spec.Name, err)

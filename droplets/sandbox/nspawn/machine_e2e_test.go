@@ -44,6 +44,28 @@ func TestMachine(t *testing.T) {
 		s.sh(10, "systemd-run --quiet --wait "+sandboxed+" true")
 	}
 
+	t.Run("stopped and killed", func(t *testing.T) {
+		s.t = t
+		// As the end of a boot does it to every process.
+		ended := make(chan error, 1)
+		go func() {
+			_, err := s.Exec(ctx, 10, "sh", "-c", "touch /run/here; kill -STOP $$; : as told")
+			ended <- err
+		}()
+		s.until(patience, "the command", func() bool {
+			_, err := s.try(10, "sh", "-c", "test -e /run/here && grep -q '^State:.T' /proc/$(pgrep -f 'as tol[d]')/status")
+			return err == nil
+		})
+		s.sh(10, "pkill -KILL -f 'as tol[d]'")
+		select {
+		case err := <-ended:
+			if err == nil {
+				t.Error("a command that was killed is done")
+			}
+		case <-time.After(patience):
+			t.Fatal("nobody reaps a command that was stopped before it was killed")
+		}
+	})
 	t.Run("reboot", func(t *testing.T) {
 		s.t = t
 		before := s.bootID(10)
