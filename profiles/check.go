@@ -128,6 +128,10 @@ func (c *checker) fields() {
 	c.files()
 	c.registry()
 	c.secrets()
+	c.account()
+	c.build()
+	c.hooks()
+	c.notify()
 }
 
 func (c *checker) app() {

@@ -90,6 +90,7 @@ type guess struct {
 var guesses = []guess{
 	{"secrets", "file", regexp.MustCompile(`^[\w/.][\w./-]*\.(env|ya?ml|json)$`), "secrets.env"},
 	{"mail", "relay", regexp.MustCompile(`^[\w-]+(\.[\w-]+)+$`), "smtp.example.com"},
+	{"build", "context", regexp.MustCompile(`^\.{0,2}[\w./-]*$`), "."},
 	{"health", "path", regexp.MustCompile(`^/[\w./-]*$`), "/up"},
 	{"droplet", "region", regexp.MustCompile(`^[a-z]{3}[0-9]$`), "nyc3"},
 	{"droplet", "size", regexp.MustCompile(`^[a-z][a-z0-9.]*(-[a-z0-9.]+)+$`), "s-1vcpu-1gb"},
@@ -145,7 +146,7 @@ func (d *decoder) slice(path string, n *node, v reflect.Value) {
 	switch {
 	case n.kind == kindSequence:
 		d.items(path, n, v)
-	case n.kind == kindScalar && strings.HasSuffix(path, ".command"):
+	case n.kind == kindScalar && v.Type() == reflect.TypeFor[Command]():
 		d.command(path, n, v)
 	case n.kind == kindScalar && elem.Kind() == reflect.String:
 		one := reflect.New(elem).Elem()
@@ -179,7 +180,7 @@ func (d *decoder) command(path string, n *node, v reflect.Value) {
 		d.errorf(n.pos, `write it as ["sh", "-c", "…"]`, "%s %s", path, complaint)
 		return
 	}
-	v.Set(reflect.ValueOf(words))
+	v.Set(reflect.ValueOf(Command(words)))
 }
 
 func (d *decoder) stringMap(path string, n *node, v reflect.Value) {

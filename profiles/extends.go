@@ -182,6 +182,9 @@ func rebase(root *node, dir string) {
 			relocate(item.get("from"), dir)
 		}
 	}
+	if b := root.get("build"); b != nil {
+		relocate(b.get("context"), dir)
+	}
 }
 
 func relocate(n *node, dir string) {

@@ -140,6 +140,18 @@ func (c *checker) fill() {
 	if m := c.p.Mail; m != nil && !c.given("mail.port") {
 		m.Port = 2525
 	}
+	if b := c.p.Build; b != nil {
+		setDefault(&b.Context, c.p.Dir)
+		setDefault(&b.Dockerfile, "Dockerfile")
+		if b.Via == "" {
+			b.Via = ViaRegistry
+		}
+	}
+	for i := range c.p.Notify {
+		if len(c.p.Notify[i].On) == 0 {
+			c.p.Notify[i].On = []string{OnSuccess, OnFailure}
+		}
+	}
 }
 
 const defaultBodySize = "10m"

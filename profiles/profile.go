@@ -20,9 +20,15 @@ type Profile struct {
 	Domains []string `yaml:"domains"`
 
 	Droplet Droplet `yaml:"droplet"`
+	// Project of the account, by name or UUID, that the droplet and the reserved
+	// IP are put into; empty means the account's default one.
+	Project string `yaml:"project"`
 	// ReservedIP is an address of the account; empty means that the first
 	// release makes one.
 	ReservedIP string `yaml:"reserved_ip"`
+	// DNS is who keeps the domains' records: "digitalocean", or empty for the
+	// user himself.
+	DNS string `yaml:"dns"`
 
 	// Image and Port describe an app of one container. An image without a
 	// tag gets the release as its tag; ${RELEASE} may stand in it. With Compose,
@@ -30,6 +36,9 @@ type Profile struct {
 	// when none of them says that; Port has no meaning then.
 	Image string `yaml:"image"`
 	Port  int    `yaml:"port"`
+	// Build is how `release --build` makes Image. Services of compose files say
+	// it themselves.
+	Build *Build `yaml:"build"`
 	// Compose files, relative to the profile, merged in order as
 	// `docker compose -f a -f b` merges them. YAML takes one path for a list of one.
 	Compose []string `yaml:"compose"`
@@ -49,6 +58,8 @@ type Profile struct {
 	Packages []string   `yaml:"packages"`
 	Files    []File     `yaml:"files"`
 	Registry []Registry `yaml:"registry"`
+	Hooks    Hooks      `yaml:"hooks"`
+	Notify   []Notice   `yaml:"notify"`
 
 	// Path is the file that was loaded; Dir is its folder, to which relative
 	// paths were resolved.
@@ -127,11 +138,15 @@ type Mail struct {
 
 // Cron is one job, run in a fresh container of a service.
 type Cron struct {
-	Name     string   `yaml:"name"`     // default: the service and a number
-	Schedule string   `yaml:"schedule"` // five cron fields or @daily and the like; UTC
-	Service  string   `yaml:"service"`  // default: the only service
-	Command  []string `yaml:"command"`  // a string is split as a shell would
+	Name     string  `yaml:"name"`     // default: the service and a number
+	Schedule string  `yaml:"schedule"` // five cron fields or @daily and the like; UTC
+	Service  string  `yaml:"service"`  // default: the only service
+	Command  Command `yaml:"command"`
 }
+
+// A Command is a program and its arguments. YAML takes a string for it, which
+// is split into words as a shell would; nothing else is done that shells do.
+type Command []string
 
 // Health is the check that a candidate must pass Successes times in a row
 // before the switch, within Deadline of the end of its boot.
@@ -168,6 +183,9 @@ type Cutover struct {
 // Firewall restricts who may reach port 22. 80 and 443 are open, all else is closed.
 type Firewall struct {
 	SSHFrom []string `yaml:"ssh_from"` // addresses or CIDR blocks, default everyone
+	// Cloud has DigitalOcean's own firewall say the same before the droplet, by
+	// the app's tag; the droplet's packet filter stays.
+	Cloud bool `yaml:"cloud"`
 }
 
 // File is a file to put on the droplet. Exactly one of Content and From is set.
@@ -185,6 +203,54 @@ type Registry struct {
 	Username string `yaml:"username"` // plain or ${NAME}
 	Password string `yaml:"password"` // ${NAME}
 }
+
+// Via is how an image that was built here gets to the droplet.
+type Via string
+
+const (
+	ViaRegistry Via = "registry" // pushed, and pulled by the droplet: the default
+	ViaSSH      Via = "ssh"      // streamed to the candidate, where there is no registry
+)
+
+// Build is what docker or podman of the operator's machine is asked for.
+type Build struct {
+	Context    string            `yaml:"context"`    // folder, relative to the profile, default its own
+	Dockerfile string            `yaml:"dockerfile"` // relative to the context, default Dockerfile
+	Target     string            `yaml:"target"`     // stage of the Dockerfile, default the last
+	Args       map[string]string `yaml:"args"`       // readable in the image's history: no secrets
+	Via        Via               `yaml:"via"`
+}
+
+// Hooks are commands on the operator's machine, run in the profile's folder
+// with the release's facts on stdin (JSON) and in the environment (CATTLE_…).
+type Hooks struct {
+	// BeforeSwitch runs on a gated candidate; failing refuses the release.
+	BeforeSwitch Command `yaml:"before_switch"`
+	// AfterRelease runs once a release, rebuild or rollback serves for good.
+	AfterRelease Command `yaml:"after_release"`
+	// OnFailure runs after whatever was begun and did not come to that.
+	OnFailure Command       `yaml:"on_failure"`
+	Deadline  time.Duration `yaml:"deadline"` // of each, default 5m
+}
+
+// When a Notice is sent.
+const (
+	OnSuccess = "success"
+	OnFailure = "failure"
+)
+
+// A Notice tells somebody how a command ended. Exactly one of Mail, Webhook
+// and Ntfy is set; an address that begins with EnvPrefix is in a variable of the
+// operator's environment, since whoever knows it may post.
+type Notice struct {
+	Mail    string   `yaml:"mail"`    // sent by the live droplet's relay
+	Webhook string   `yaml:"webhook"` // takes Slack's {"text": …}
+	Ntfy    string   `yaml:"ntfy"`    // a topic's address
+	On      []string `yaml:"on"`      // OnSuccess, OnFailure; default both
+}
+
+// EnvPrefix begins an address that is in the environment: env:SLACK_WEBHOOK.
+const EnvPrefix = "env:"
 
 // A Stack is the compose project as it is shipped to the droplet: merged,
 // ${RELEASE} and ${IMAGE} resolved, images pinned where a digest is known,

@@ -63,6 +63,24 @@ func checkFile(path string) error {
 	return f.Close()
 }
 
+// checkFolder is why a path is no folder, or nil.
+func checkFolder(path string) error {
+	info, err := os.Stat(path)
+	if err == nil && !info.IsDir() {
+		err = &fs.PathError{Op: "read", Path: path, Err: syscall.ENOTDIR}
+	}
+	return err
+}
+
+// checkProgram is why a path is no file that can be run, or nil.
+func checkProgram(path string) error {
+	info, err := os.Stat(path)
+	if err == nil && (info.IsDir() || info.Mode()&0o111 == 0) {
+		err = &fs.PathError{Op: "run", Path: path, Err: syscall.EACCES}
+	}
+	return err
+}
+
 // fileHint is what to do about a file that cannot be read.
 func fileHint(err error, otherwise string) string {
 	switch {
