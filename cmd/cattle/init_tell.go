@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"cattle/profiles"
+	"cattle/secrets"
+)
+
+// An initFile is what became of one file.
+type initFile struct {
+	Path string `json:"path"`
+	Done string `json:"done"` // wrote or left
+	Says string `json:"says"`
+}
+
+func (n *newcomer) found(what, says string) {
+	if n.asJSON {
+		writeJSON(n.std.out, map[string]any{"message_type": "found", "what": what, "says": says})
+		return
+	}
+	fmt.Fprintf(n.std.out, "found  %s: %s\n", what, says)
+}
+
+func (n *newcomer) wrote(path, says string) { n.file(initFile{path, "wrote", says}) }
+func (n *newcomer) left(path, says string)  { n.file(initFile{path, "left", says}) }
+
+func (n *newcomer) file(f initFile) {
+	n.files = append(n.files, f)
+	if n.asJSON {
+		writeJSON(n.std.out, struct {
+			Type string `json:"message_type"`
+			initFile
+		}{"file", f})
+		return
+	}
+	fmt.Fprintf(n.std.out, "%-6s %s: %s\n", f.Done, n.short(f.Path), f.Says)
+}
+
+// short is the path as people write it.
+func (n *newcomer) short(path string) string {
+	if here, err := filepath.Abs("."); err == nil && filepath.IsAbs(path) && inside(here, path) {
+		rel, _ := filepath.Rel(here, path)
+		return rel
+	}
+	if home := n.std.env("HOME"); home != "" && filepath.IsAbs(path) && inside(home, path) {
+		rel, _ := filepath.Rel(home, path) // inside has asked the same
+		return filepath.Join("~", rel)
+	}
+	return path
+}
+
+// tellNext checks what is there now, and says what to type.
+func (n *newcomer) tellNext() error {
+	_, faults := profiles.Load(n.profile, profiles.Options{SecretNames: secrets.Names})
+	next := "cattle check"
+	if len(n.missing) > 0 {
+		next = "cattle secrets set " + n.missing[0]
+	}
+	if n.dir != "." {
+		next = "cd " + n.dir + " && " + next
+	}
+	if n.asJSON {
+		return writeJSON(n.std.out, map[string]any{"message_type": "result", "profile": n.profile, "files": n.files,
+			"guesses": n.doubts, "secrets_missing": n.missing, "faults": len(faults), "next": next})
+	}
+	var b strings.Builder
+	fmt.Fprintln(&b)
+	if f := n.sketch.Folder; f.EnvFile != "" {
+		fmt.Fprintf(&b, "%s stays as it is, in plain text; no release needs it.\n", f.Path(f.EnvFile))
+		if f.Tracks(context.Background(), f.EnvFile) {
+			fmt.Fprintf(&b, "git has %[1]s: take it out (git rm --cached %[1]s), and change what is secret in it.\n", f.EnvFile)
+		}
+	}
+	if len(n.doubts) > 0 {
+		fmt.Fprintf(&b, "Guesses to look at in %s: %s\n", n.profile, strings.Join(n.doubts, ", "))
+	}
+	if len(n.missing) > 0 {
+		fmt.Fprintf(&b, "Secrets without a value: %s\n", strings.Join(n.missing, ", "))
+	}
+	if len(faults) > 0 && len(n.missing) == 0 {
+		fmt.Fprintf(&b, "cattle check has %s to tell.\n", count(len(faults), "thing"))
+	}
+	fmt.Fprintf(&b, "next: %s\n", next)
+	return say(n.std.out, b.String())
+}

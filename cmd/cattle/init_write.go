@@ -1,0 +1,242 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"cattle/profiles"
+	"cattle/profiles/guess"
+	"cattle/secrets"
+)
+
+// A newcomer is one run of `cattle init`.
+type newcomer struct {
+	std     stdio
+	asJSON  bool
+	dir     string
+	profile string // path of cattle.yaml
+	sketch  *guess.Sketch
+
+	doubts  []string // keys whose values are guesses
+	missing []string // secrets without a value
+	files   []initFile
+}
+
+// write makes what is not there, what others build on first.
+func (n *newcomer) write(ctx context.Context) error {
+	vault, err := n.vault()
+	if err != nil {
+		return err
+	}
+	if vault != "" {
+		if err := n.writeSecrets(vault); err != nil {
+			return err
+		}
+	}
+	if err := n.writeIgnore(ctx, vault); err != nil {
+		return err
+	}
+	if exists(n.profile) {
+		n.left(n.profile, "it is there already")
+		return nil
+	}
+	if overlay := n.sketch.Overlay(); overlay != "" {
+		if err := n.make(filepath.Join(n.dir, guess.OverlayFile), overlay, "what a droplet has to have different"); err != nil {
+			return err
+		}
+	}
+	text, doubts := n.sketch.Profile()
+	n.doubts = doubts
+	return n.make(n.profile, text, "the profile of "+n.sketch.App)
+}
+
+// vault is the secrets file to have: the profile's own, where there is a
+// profile, and "" where that names none.
+func (n *newcomer) vault() (string, error) {
+	if exists(n.profile) {
+		return profiles.SecretsFile(n.profile)
+	}
+	return filepath.Join(n.dir, profiles.DefaultSecretsFile), nil
+}
+
+// make writes a file that is not there.
+func (n *newcomer) make(path, text, says string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if errors.Is(err, os.ErrExist) {
+		n.left(path, "it is there already")
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	n.wrote(path, says)
+	return nil
+}
+
+// writeSecrets makes key, rule and file, each where it is missing. Without a
+// secret there is no file: a droplet without one boots faster.
+func (n *newcomer) writeSecrets(vault string) error {
+	if err := n.writeRule(vault); err != nil {
+		return err
+	}
+	wanted := n.sketch.Secrets()
+	if exists(vault) {
+		n.left(vault, "it is there already")
+		have, err := secrets.Names(vault)
+		for _, v := range wanted {
+			if err == nil && !slices.Contains(have, v.Name) {
+				n.missing = append(n.missing, v.Name)
+			}
+		}
+		return nil // what is wrong with it, the check tells
+	}
+	if len(wanted) == 0 {
+		return nil
+	}
+	u, err := secrets.UnlockOrMake(vault)
+	if err != nil {
+		return err
+	}
+	defer u.Close()
+	known := 0
+	for _, v := range wanted {
+		if !v.Known {
+			n.missing = append(n.missing, v.Name)
+			continue
+		}
+		if _, err := u.Set(v.Name, v.Value); err != nil {
+			return err
+		}
+		known++
+	}
+	if err := u.Save(); err != nil {
+		return err
+	}
+	n.wrote(vault, count(known, "secret")+", encrypted; commit it")
+	return nil
+}
+
+// writeRule says who can read the file, unless something says that already.
+func (n *newcomer) writeRule(vault string) error {
+	file, fits, err := secrets.HasRule(vault)
+	if err != nil {
+		return err
+	}
+	if fits {
+		n.left(file, "it says who can read "+filepath.Base(vault))
+		return nil
+	}
+	public, err := n.ownKey()
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(filepath.Dir(vault), secrets.RuleFile)
+	if exists(path) {
+		n.left(path, "it has no rule for "+filepath.Base(vault)+": your own key is taken")
+		return nil
+	}
+	return n.make(path, string(secrets.NewRule(filepath.Base(vault), public)), "who can read "+filepath.Base(vault)+": you")
+}
+
+// writeIgnore keeps plain secrets out of git, and the encrypted file in.
+func (n *newcomer) writeIgnore(ctx context.Context, vault string) error {
+	f := n.sketch.Folder
+	path := filepath.Join(n.dir, ".gitignore")
+	text, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	has := func(line string) bool { return slices.Contains(strings.Split(string(text), "\n"), line) }
+	var lines []string
+	for _, name := range []string{".env", f.EnvFile} {
+		if name != "" && !has(name) && !slices.Contains(lines, name) && !f.Ignores(ctx, name) {
+			lines = append(lines, name)
+		}
+	}
+	if base := filepath.Base(vault); vault != "" && !has("!"+base) && f.Ignores(ctx, base) {
+		lines = append(lines, "!"+base)
+	}
+	if len(lines) == 0 || len(text) == 0 && f.Git.Root == "" && f.EnvFile == "" {
+		return nil
+	}
+	out := string(text)
+	if out != "" && !strings.HasSuffix(out, "\n") {
+		out += "\n"
+	}
+	if err := os.WriteFile(path, []byte(out+strings.Join(lines, "\n")+"\n"), 0o644); err != nil {
+		return err
+	}
+	n.wrote(path, "+ "+strings.Join(lines, " "))
+	return nil
+}
+
+// tellFound says what the folder told.
+func (n *newcomer) tellFound() {
+	f := n.sketch.Folder
+	if len(f.Compose) > 0 {
+		var names []string
+		for _, s := range f.Outline.Services {
+			names = append(names, s.Name)
+		}
+		n.found(strings.Join(f.Compose, ", "), "services "+strings.Join(names, ", "))
+	}
+	if d := f.Dockerfile; d != nil {
+		says := "no port"
+		if d.Port != "" {
+			says = "port " + d.Port
+		}
+		if d.Health != "" {
+			says += ", health check " + d.Health
+		}
+		n.found("Dockerfile", says)
+	}
+	if f.Git.Remote != "" {
+		says := f.Git.Remote
+		if image := f.Git.Image(); image != "" {
+			says += ", so the image is " + image
+		}
+		n.found("git remote", says)
+	}
+	n.tellVariables()
+	if stores := f.Stores(); len(stores) > 0 {
+		n.found("data", fmt.Sprintf("%s: its volume is empty after each release; keep data that matters in a managed database", strings.Join(stores, ", ")))
+	}
+	if len(f.Compose) == 0 && f.Dockerfile == nil {
+		n.found("no app", "neither compose file nor Dockerfile: what is written is a guess")
+	}
+}
+
+// tellVariables tells names, and never a value.
+func (n *newcomer) tellVariables() {
+	f := n.sketch.Folder
+	var hidden, plain []string
+	for _, v := range f.Variables {
+		if v.Secret {
+			hidden = append(hidden, v.Name)
+		} else {
+			plain = append(plain, v.Name)
+		}
+	}
+	where := f.EnvFile
+	if where == "" {
+		where = "variables"
+	}
+	if len(hidden) > 0 {
+		n.found(where, "taken for secrets: "+strings.Join(hidden, ", "))
+	}
+	if len(plain) > 0 {
+		n.found(where, "not taken for secrets, so in plain text in cattle.yaml: "+strings.Join(plain, ", "))
+	}
+	if len(f.Unused) > 0 {
+		n.found(where, "no compose file asks for "+strings.Join(f.Unused, ", "))
+	}
+}
