@@ -45,7 +45,7 @@ func unlock(path string, mayMake bool) (_ *Unlocked, err error) {
 	if target, err := filepath.EvalSymlinks(path); err == nil {
 		path = target
 	}
-	l, err := lockFolder(filepath.Dir(path))
+	l, err := lockFolder(path)
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ package secrets
 import (
 	"errors"
 	"os"
+	"path/filepath"
 	"syscall"
 	"time"
 )
@@ -18,10 +19,12 @@ const lockPatience = 3 * time.Second
 // The folder, not the file: that one is replaced by each change.
 type lock struct{ folder *os.File }
 
+// lockFolder locks the folder of the file at path.
 func lockFolder(path string) (*lock, error) {
-	f, err := os.Open(path)
+	dir := filepath.Dir(path)
+	f, err := os.Open(dir)
 	if err != nil {
-		return nil, &InputError{path, "no such folder", "make it: mkdir -p " + path}
+		return nil, &InputError{path, "there is no folder " + dir, "mkdir -p " + dir}
 	}
 	for start := time.Now(); ; time.Sleep(20 * time.Millisecond) {
 		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
@@ -32,10 +35,10 @@ func lockFolder(path string) (*lock, error) {
 			return &lock{f}, nil // a file system without locks; Save still looks for changes
 		case !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR):
 			f.Close()
-			return nil, &os.PathError{Op: "lock", Path: path, Err: err}
+			return nil, &os.PathError{Op: "lock", Path: dir, Err: err}
 		case time.Since(start) > lockPatience:
 			f.Close()
-			return nil, &InputError{path, "another cattle secrets is changing a file in this folder", "end that one, perhaps an open editor, and do it again"}
+			return nil, &InputError{path, "another cattle secrets is changing it, or a file beside it", "end that one, perhaps an open editor, and do it again"}
 		}
 	}
 }

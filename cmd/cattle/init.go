@@ -15,7 +15,6 @@ import (
 
 	"cattle/profiles"
 	"cattle/profiles/guess"
-	"cattle/secrets"
 )
 
 func initCommand(std stdio) *cli.Command {
@@ -49,7 +48,7 @@ func initialize(ctx context.Context, std stdio, dir, domain, image string, asJSO
 	if err != nil {
 		return err
 	}
-	s := &guess.Sketch{Folder: folder, Domain: domain, Image: image}
+	s := &guess.Sketch{Folder: folder, Asked: domain, Image: image}
 	n := &newcomer{std: std, asJSON: asJSON, dir: dir, sketch: s, profile: filepath.Join(dir, "cattle.yaml")}
 	n.tellFound()
 	n.lookAtAccount(ctx)
@@ -107,7 +106,7 @@ func (n *newcomer) lookAtAccount(ctx context.Context) {
 	}
 	account, err := account(ctx, n.std)
 	if err != nil {
-		n.found("account", "it cannot be read: "+err.Error())
+		n.found("account", strings.TrimSuffix("it cannot be read: "+err.Error()+"; "+hintFor(err), "; "))
 		return
 	}
 	n.sketch.Account = account
@@ -162,8 +161,9 @@ func (n *newcomer) ask(ctx context.Context) (err error) {
 	}
 	lines := bufio.NewReader(n.std.in)
 	s := n.sketch
-	if s.Domain == "" {
-		if s.Domain, err = n.answer(ctx, lines, "domain", s.DomainOr(), soundDomain); err != nil {
+	if s.Asked == "" && s.Domain == "" {
+		stands, _ := s.DomainOr()
+		if s.Asked, err = n.answer(ctx, lines, "domain", stands, soundDomain); err != nil {
 			return err
 		}
 	}
@@ -189,7 +189,7 @@ func (n *newcomer) answer(ctx context.Context, lines *bufio.Reader, what, otherw
 			return text, nil
 		}
 		_, failures := diagnose(err)
-		failures[0].print(n.std.err)
+		failure{Msg: failures[0].Msg}.print(n.std.err) // the hint is for a command line
 	}
 }
 
@@ -207,45 +207,4 @@ func readLine(ctx context.Context, lines *bufio.Reader) (string, error) {
 	case <-ctx.Done():
 		return "", context.Cause(ctx)
 	}
-}
-
-// ownKey is the public half of a key at hand, or of one that is made now.
-func (n *newcomer) ownKey() (string, error) {
-	own, err := secrets.OwnRecipients(n.std.env)
-	if err != nil {
-		return "", err
-	}
-	if len(own) > 0 {
-		return own[0], nil
-	}
-	path, err := secrets.KeyFile(n.std.env)
-	if err != nil {
-		return "", err
-	}
-	if inside(n.root(), path) {
-		return "", &usageError{"the age key would be in the repository: " + path, "export SOPS_AGE_KEY_FILE=… with a place outside of " + n.root()}
-	}
-	public, err := secrets.MakeKey(path)
-	if err != nil {
-		return "", err
-	}
-	n.wrote(path, "your age key; who has it can read the secrets: keep a copy in a safe place")
-	return public, nil
-}
-
-// root is the folder that others get: the repository, else the app's own.
-func (n *newcomer) root() string {
-	if n.sketch.Git.Root != "" {
-		return n.sketch.Git.Root
-	}
-	abs, err := filepath.Abs(n.dir)
-	if err != nil {
-		return n.dir
-	}
-	return abs
-}
-
-func inside(root, path string) bool {
-	rel, err := filepath.Rel(root, path)
-	return err == nil && filepath.IsLocal(rel)
 }

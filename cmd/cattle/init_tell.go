@@ -53,6 +53,71 @@ func (n *newcomer) short(path string) string {
 	return path
 }
 
+// tellFound says what the folder told.
+func (n *newcomer) tellFound() {
+	f := n.sketch.Folder
+	if len(f.Compose) > 0 {
+		var names []string
+		for _, s := range f.Outline.Services {
+			names = append(names, s.Name)
+		}
+		n.found(strings.Join(f.Compose, ", "), "services "+strings.Join(names, ", "))
+	}
+	if d := f.Dockerfile; d != nil {
+		says := "no port"
+		if d.Port != "" {
+			says = "port " + d.Port
+		}
+		if d.Health != "" {
+			says += ", health check " + d.Health
+		}
+		n.found("Dockerfile", says)
+	}
+	if f.Git.Remote != "" {
+		says := f.Git.Remote
+		if image := f.Git.Image(); image != "" {
+			says += ", so the image is " + image
+		}
+		n.found("git remote", says)
+	}
+	if f.Domain != "" {
+		n.found("domain", f.Domain+", of "+f.DomainOf)
+	}
+	n.tellVariables()
+	if stores := f.Stores(); len(stores) > 0 {
+		n.found("data", fmt.Sprintf("%s: its volume is empty after each release; keep data that matters in a managed database", strings.Join(stores, ", ")))
+	}
+	if len(f.Compose) == 0 && f.Dockerfile == nil {
+		n.found("no app", "neither compose file nor Dockerfile: what is written is a guess")
+	}
+}
+
+// tellVariables tells names, and never a value.
+func (n *newcomer) tellVariables() {
+	f := n.sketch.Folder
+	var hidden, plain []string
+	for _, v := range f.Variables {
+		if v.Secret {
+			hidden = append(hidden, v.Name)
+		} else {
+			plain = append(plain, v.Name)
+		}
+	}
+	where := f.EnvFile
+	if where == "" {
+		where = "variables"
+	}
+	if len(hidden) > 0 {
+		n.found(where, "taken for secrets: "+strings.Join(hidden, ", "))
+	}
+	if len(plain) > 0 {
+		n.found(where, "not taken for secrets, so in plain text in cattle.yaml: "+strings.Join(plain, ", "))
+	}
+	if len(f.Unused) > 0 {
+		n.found(where, "no compose file asks for "+strings.Join(f.Unused, ", "))
+	}
+}
+
 // tellNext checks what is there now, and says what to type.
 func (n *newcomer) tellNext() error {
 	_, faults := profiles.Load(n.profile, profiles.Options{SecretNames: secrets.Names})
@@ -65,7 +130,7 @@ func (n *newcomer) tellNext() error {
 	}
 	if n.asJSON {
 		return writeJSON(n.std.out, map[string]any{"message_type": "result", "profile": n.profile, "files": n.files,
-			"guesses": n.doubts, "secrets_missing": n.missing, "faults": len(faults), "next": next})
+			"guesses": append([]string{}, n.doubts...), "secrets_missing": append([]string{}, n.missing...), "faults": len(faults), "next": next})
 	}
 	var b strings.Builder
 	fmt.Fprintln(&b)

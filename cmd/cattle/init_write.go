@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -88,18 +87,12 @@ func (n *newcomer) writeSecrets(vault string) error {
 	if err := n.writeRule(vault); err != nil {
 		return err
 	}
-	wanted := n.sketch.Secrets()
 	if exists(vault) {
 		n.left(vault, "it is there already")
-		have, err := secrets.Names(vault)
-		for _, v := range wanted {
-			if err == nil && !slices.Contains(have, v.Name) {
-				n.missing = append(n.missing, v.Name)
-			}
-		}
-		return nil // what is wrong with it, the check tells
+		n.compare(vault)
+		return nil
 	}
-	if len(wanted) == 0 {
+	if len(n.sketch.Secrets()) == 0 {
 		return nil
 	}
 	u, err := secrets.UnlockOrMake(vault)
@@ -107,22 +100,32 @@ func (n *newcomer) writeSecrets(vault string) error {
 		return err
 	}
 	defer u.Close()
-	known := 0
-	for _, v := range wanted {
+	for _, v := range n.sketch.Secrets() {
 		if !v.Known {
 			n.missing = append(n.missing, v.Name)
-			continue
-		}
-		if _, err := u.Set(v.Name, v.Value); err != nil {
+		} else if _, err := u.Set(v.Name, v.Value); err != nil {
 			return err
 		}
-		known++
 	}
 	if err := u.Save(); err != nil {
 		return err
 	}
-	n.wrote(vault, count(known, "secret")+", encrypted; commit it")
+	n.wrote(vault, count(len(n.sketch.Secrets())-len(n.missing), "secret")+", encrypted; commit it")
 	return nil
+}
+
+// compare notes what the app wants and a secrets file lacks. What is wrong
+// with the file itself, the check tells.
+func (n *newcomer) compare(vault string) {
+	have, err := secrets.Names(vault)
+	if err != nil {
+		return
+	}
+	for _, v := range n.sketch.Secrets() {
+		if !slices.Contains(have, v.Name) {
+			n.missing = append(n.missing, v.Name)
+		}
+	}
 }
 
 // writeRule says who can read the file, unless something says that already.
@@ -145,6 +148,47 @@ func (n *newcomer) writeRule(vault string) error {
 		return nil
 	}
 	return n.make(path, string(secrets.NewRule(filepath.Base(vault), public)), "who can read "+filepath.Base(vault)+": you")
+}
+
+// ownKey is the public half of a key at hand, or of one that is made now.
+func (n *newcomer) ownKey() (string, error) {
+	own, err := secrets.OwnRecipients(n.std.env)
+	if err != nil {
+		return "", err
+	}
+	if len(own) > 0 {
+		return own[0], nil
+	}
+	path, err := secrets.KeyFile(n.std.env)
+	if err != nil {
+		return "", err
+	}
+	if inside(n.root(), path) {
+		return "", &usageError{"the age key would be in the repository: " + path, "export SOPS_AGE_KEY_FILE=… with a place outside of " + n.root()}
+	}
+	public, err := secrets.MakeKey(path)
+	if err != nil {
+		return "", err
+	}
+	n.wrote(path, "your age key; keep a copy in a safe place")
+	return public, nil
+}
+
+// root is the folder that others get: the repository, else the app's own.
+func (n *newcomer) root() string {
+	if n.sketch.Git.Root != "" {
+		return n.sketch.Git.Root
+	}
+	abs, err := filepath.Abs(n.dir)
+	if err != nil {
+		return n.dir
+	}
+	return abs
+}
+
+func inside(root, path string) bool {
+	rel, err := filepath.Rel(root, path)
+	return err == nil && filepath.IsLocal(rel)
 }
 
 // writeIgnore keeps plain secrets out of git, and the encrypted file in.
@@ -177,66 +221,4 @@ func (n *newcomer) writeIgnore(ctx context.Context, vault string) error {
 	}
 	n.wrote(path, "+ "+strings.Join(lines, " "))
 	return nil
-}
-
-// tellFound says what the folder told.
-func (n *newcomer) tellFound() {
-	f := n.sketch.Folder
-	if len(f.Compose) > 0 {
-		var names []string
-		for _, s := range f.Outline.Services {
-			names = append(names, s.Name)
-		}
-		n.found(strings.Join(f.Compose, ", "), "services "+strings.Join(names, ", "))
-	}
-	if d := f.Dockerfile; d != nil {
-		says := "no port"
-		if d.Port != "" {
-			says = "port " + d.Port
-		}
-		if d.Health != "" {
-			says += ", health check " + d.Health
-		}
-		n.found("Dockerfile", says)
-	}
-	if f.Git.Remote != "" {
-		says := f.Git.Remote
-		if image := f.Git.Image(); image != "" {
-			says += ", so the image is " + image
-		}
-		n.found("git remote", says)
-	}
-	n.tellVariables()
-	if stores := f.Stores(); len(stores) > 0 {
-		n.found("data", fmt.Sprintf("%s: its volume is empty after each release; keep data that matters in a managed database", strings.Join(stores, ", ")))
-	}
-	if len(f.Compose) == 0 && f.Dockerfile == nil {
-		n.found("no app", "neither compose file nor Dockerfile: what is written is a guess")
-	}
-}
-
-// tellVariables tells names, and never a value.
-func (n *newcomer) tellVariables() {
-	f := n.sketch.Folder
-	var hidden, plain []string
-	for _, v := range f.Variables {
-		if v.Secret {
-			hidden = append(hidden, v.Name)
-		} else {
-			plain = append(plain, v.Name)
-		}
-	}
-	where := f.EnvFile
-	if where == "" {
-		where = "variables"
-	}
-	if len(hidden) > 0 {
-		n.found(where, "taken for secrets: "+strings.Join(hidden, ", "))
-	}
-	if len(plain) > 0 {
-		n.found(where, "not taken for secrets, so in plain text in cattle.yaml: "+strings.Join(plain, ", "))
-	}
-	if len(f.Unused) > 0 {
-		n.found(where, "no compose file asks for "+strings.Join(f.Unused, ", "))
-	}
 }

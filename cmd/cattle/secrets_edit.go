@@ -100,20 +100,11 @@ func editFailure(err error) error {
 	return fmt.Errorf("nothing was changed: %w", err)
 }
 
-// pause waits for a line, or for the interrupt.
+// pause waits for a line or for the interrupt.
 func pause(ctx context.Context, std stdio, question string) error {
 	fmt.Fprint(std.err, question)
-	read := make(chan error, 1)
-	go func() {
-		_, err := bufio.NewReader(std.in).ReadString('\n')
-		read <- err
-	}()
-	select {
-	case err := <-read:
-		return err
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
+	_, err := readLine(ctx, bufio.NewReader(std.in))
+	return err
 }
 
 // describe tells a change by the names.

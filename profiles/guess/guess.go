@@ -23,6 +23,9 @@ type Folder struct {
 	Outline    *profiles.Outline
 	Dockerfile *Dockerfile
 
+	// Domain is the site's name, if something tells it, and DomainOf is what.
+	Domain, DomainOf string
+
 	EnvFile   string // the name of the file that Variables are from, or ""
 	Variables []Variable
 	// Unused are names in EnvFile that no compose file asks for.
@@ -103,6 +106,7 @@ func (f *Folder) variables() error {
 			values[n] = v
 		}
 	}
+	f.Domain, f.DomainOf = f.domain(values)
 	for _, need := range f.needs(values) {
 		value, known := values[need.Name]
 		if need.Optional && !known || secrets.CheckName(need.Name) != nil {

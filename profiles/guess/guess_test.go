@@ -167,6 +167,31 @@ func TestImageOfTheRemote(t *testing.T) {
 	}
 }
 
+func TestDomain(t *testing.T) {
+	for text, want := range map[string]string{
+		"DOMAIN=blog.example.org":                       "blog.example.org",
+		"APP_URL=https://blog.example.org/x":            "blog.example.org",
+		"VIRTUAL_HOST=a.example.org,b.example.org":      "a.example.org",
+		"APP_URL=http://localhost:3000":                 "",
+		"DOMAIN=blog.test":                              "",
+		"DOMAIN=127.0.0.1":                              "",
+		"DATABASE_URL=postgres://u:p@db.example.org/db": "",
+	} {
+		f, err := guess.Look(t.Context(), write(t, []txtar.File{{Name: ".env", Data: []byte(text + "\n")}}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f.Domain != want {
+			t.Errorf("%s: %q, want %q", text, f.Domain, want)
+		}
+	}
+	label := "services:\n  web:\n    image: web\n    labels: [\"traefik.http.routers.web.rule=Host(`shop.example.org`)\"]\n"
+	f, err := guess.Look(t.Context(), write(t, []txtar.File{{Name: "compose.yaml", Data: []byte(label)}}))
+	if err != nil || f.Domain != "shop.example.org" || f.DomainOf != "compose.yaml" {
+		t.Errorf("of a label: %q of %q, %v", f.Domain, f.DomainOf, err)
+	}
+}
+
 func TestMonorepo(t *testing.T) {
 	g := guess.Git{Remote: "github.com/me/shop", Inside: "apps/front"}
 	if got := g.Image(); got != "ghcr.io/me/shop/front" {
@@ -179,7 +204,7 @@ func TestAccount(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &guess.Sketch{Folder: f, Domain: "blog.example.org", Image: "ghcr.io/me/blog",
+	s := &guess.Sketch{Folder: f, Asked: "blog.example.org", Image: "ghcr.io/me/blog",
 		Account: guess.Account{Region: "fra1", FreeIPs: []string{"203.0.113.4"}, Keys: []string{"laptop", "ci: main"}}}
 	text, doubts := s.Profile()
 	for _, line := range []string{"domain: blog.example.org", "image: ghcr.io/me/blog", "droplet:", "  region: fra1 # where your reserved IPs are",

@@ -21,7 +21,7 @@ type Account struct {
 type Sketch struct {
 	*Folder
 	Account Account
-	Domain  string // or "", where nobody said one
+	Asked   string // the domain that somebody said, or ""
 	Image   string // or "", where nobody said one
 }
 
@@ -31,12 +31,16 @@ const (
 	inDoubt       = " # a guess: yours goes here"
 )
 
-// DomainOr is the domain, or one that stands for it.
-func (s *Sketch) DomainOr() string {
-	if s.Domain != "" {
-		return s.Domain
+// DomainOr is the domain, or one that stands for it, with a comment that says
+// where it is from.
+func (s *Sketch) DomainOr() (domain, comment string) {
+	switch {
+	case s.Asked != "":
+		return s.Asked, ""
+	case s.Domain != "":
+		return s.Domain, " # of " + s.DomainOf
 	}
-	return s.App + ".example.com"
+	return s.App + ".example.com", inDoubt
 }
 
 // ImageOr is the image, or the forge's for the repository, or one that stands
@@ -82,7 +86,8 @@ func (s *Sketch) Profile() (text string, doubts []string) {
 	p.line("# The machine that %s runs on. Every key is in docs/profile.md of cattle;", s.App)
 	p.line("# cattle check finds what is wrong.")
 	p.line("app: %s", s.App)
-	p.key("domain", s.DomainOr(), map[bool]string{true: inDoubt}[s.Domain == ""])
+	domain, comment := s.DomainOr()
+	p.key("domain", domain, comment)
 	if s.Outline == nil {
 		s.oneContainer(p)
 	} else {
