@@ -95,26 +95,28 @@ func (n *newcomer) tellFound() {
 // tellVariables tells names, and never a value.
 func (n *newcomer) tellVariables() {
 	f := n.sketch.Folder
-	var hidden, plain []string
+	told := map[string][]string{}
 	for _, v := range f.Variables {
-		if v.Secret {
-			hidden = append(hidden, v.Name)
-		} else {
-			plain = append(plain, v.Name)
+		switch {
+		case !v.Given:
+			told["wanted"] = append(told["wanted"], v.Name)
+		case v.Secret:
+			told["hidden"] = append(told["hidden"], v.Name)
+		default:
+			told["plain"] = append(told["plain"], v.Name)
 		}
 	}
-	where := f.EnvFile
-	if where == "" {
-		where = "variables"
+	if names := told["hidden"]; names != nil {
+		n.found(f.EnvFile, "taken for secrets: "+strings.Join(names, ", "))
 	}
-	if len(hidden) > 0 {
-		n.found(where, "taken for secrets: "+strings.Join(hidden, ", "))
+	if names := told["plain"]; names != nil {
+		n.found(f.EnvFile, "not taken for secrets, so in plain text in cattle.yaml: "+strings.Join(names, ", "))
 	}
-	if len(plain) > 0 {
-		n.found(where, "not taken for secrets, so in plain text in cattle.yaml: "+strings.Join(plain, ", "))
+	if names := told["wanted"]; names != nil {
+		n.found("variables", "asked for, and without a value: "+strings.Join(names, ", "))
 	}
 	if len(f.Unused) > 0 {
-		n.found(where, "no compose file asks for "+strings.Join(f.Unused, ", "))
+		n.found(f.EnvFile, "no compose file asks for "+strings.Join(f.Unused, ", "))
 	}
 }
 

@@ -101,7 +101,7 @@ func (n *newcomer) writeSecrets(vault string) error {
 	}
 	defer u.Close()
 	for _, v := range n.sketch.Secrets() {
-		if !v.Known {
+		if !v.Known() {
 			n.missing = append(n.missing, v.Name)
 		} else if _, err := u.Set(v.Name, v.Value); err != nil {
 			return err

@@ -34,12 +34,14 @@ type Folder struct {
 
 // A Variable is something that the app gets from its environment.
 type Variable struct {
-	Name string
-	// Known tells that there is a Value, of the EnvFile.
-	Known  bool
+	Name   string
+	Given  bool // the EnvFile has it
 	Value  secrets.String
 	Secret bool // it looks like one; in doubt it does
 }
+
+// Known tells that it needs no further value. An empty secret is none.
+func (v Variable) Known() bool { return v.Given && (!v.Secret || v.Value.Reveal() != "") }
 
 // Look reads the folder. A file that is there and cannot be read is an error;
 // faults of compose files are profiles.Diagnostics.
@@ -112,7 +114,7 @@ func (f *Folder) variables() error {
 		if need.Optional && !known || secrets.CheckName(need.Name) != nil {
 			continue
 		}
-		f.Variables = append(f.Variables, Variable{Name: need.Name, Known: known && value != "",
+		f.Variables = append(f.Variables, Variable{Name: need.Name, Given: known,
 			Value: secrets.NewString(value), Secret: !need.Open && looksSecret(need.Name, value)})
 	}
 	for name := range values {

@@ -83,7 +83,7 @@ func sketch(t *testing.T, s *guess.Sketch, dir string) []txtar.File {
 	told := fmt.Sprintf("guesses: %s\n", strings.Join(doubts, ", "))
 	for _, v := range s.Secrets() {
 		names = append(names, v.Name)
-		told += fmt.Sprintf("secret: %s %v\n", v.Name, map[bool]string{true: "known", false: "missing"}[v.Known])
+		told += fmt.Sprintf("secret: %s %v\n", v.Name, map[bool]string{true: "known", false: "missing"}[v.Known()])
 	}
 	for _, f := range append(files, txtar.File{Name: profiles.DefaultSecretsFile}) {
 		if strings.Contains(string(f.Data), "canary") {

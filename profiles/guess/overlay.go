@@ -85,7 +85,9 @@ func (s *Sketch) over(service profiles.ServiceOutline) (lines []string) {
 	if len(service.EnvFiles) > 0 {
 		lines = append(lines, "env_file: !reset [] # it would be in plain text; secrets go another way", "environment:")
 		for _, v := range s.Variables {
-			lines = append(lines, fmt.Sprintf("  %[1]s: ${%[1]s}", v.Name))
+			if v.Given {
+				lines = append(lines, fmt.Sprintf("  %[1]s: ${%[1]s}", v.Name))
+			}
 		}
 	}
 	if service.Taken {

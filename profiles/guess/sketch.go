@@ -166,7 +166,7 @@ func (s *Sketch) environment(p *page) {
 		case !s.inEnv(v):
 		case v.Secret:
 			p.line("  %[1]s: ${%[1]s}", v.Name)
-		case v.Known:
+		case v.Known():
 			p.line("  %s: %s", v.Name, yamlText(v.Value.Reveal()))
 		default:
 			p.key("  "+v.Name, `""`, inDoubt)
