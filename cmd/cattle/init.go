@@ -60,7 +60,7 @@ func initialize(ctx context.Context, std stdio, dir, domain, image string, asJSO
 	if err := n.write(ctx); err != nil {
 		return err
 	}
-	return n.tellNext()
+	return n.tellNext(ctx)
 }
 
 func look(ctx context.Context, dir string) (*guess.Folder, error) {

@@ -95,6 +95,7 @@ func (n *newcomer) tellFound() {
 // tellVariables tells names, and never a value.
 func (n *newcomer) tellVariables() {
 	f := n.sketch.Folder
+	files := strings.Join(f.EnvFiles, ", ")
 	told := map[string][]string{}
 	for _, v := range f.Variables {
 		switch {
@@ -107,21 +108,21 @@ func (n *newcomer) tellVariables() {
 		}
 	}
 	if names := told["hidden"]; names != nil {
-		n.found(f.EnvFile, "taken for secrets: "+strings.Join(names, ", "))
+		n.found(files, "taken for secrets: "+strings.Join(names, ", "))
 	}
 	if names := told["plain"]; names != nil {
-		n.found(f.EnvFile, "not taken for secrets, so in plain text in cattle.yaml: "+strings.Join(names, ", "))
+		n.found(files, "not taken for secrets, so in plain text in cattle.yaml: "+strings.Join(names, ", "))
 	}
 	if names := told["wanted"]; names != nil {
 		n.found("variables", "asked for, and without a value: "+strings.Join(names, ", "))
 	}
 	if len(f.Unused) > 0 {
-		n.found(f.EnvFile, "no compose file asks for "+strings.Join(f.Unused, ", "))
+		n.found(files, "no compose file asks for "+strings.Join(f.Unused, ", "))
 	}
 }
 
 // tellNext checks what is there now, and says what to type.
-func (n *newcomer) tellNext() error {
+func (n *newcomer) tellNext(ctx context.Context) error {
 	_, faults := profiles.Load(n.profile, profiles.Options{SecretNames: secrets.Names})
 	next := "cattle check"
 	if len(n.missing) > 0 {
@@ -136,10 +137,10 @@ func (n *newcomer) tellNext() error {
 	}
 	var b strings.Builder
 	fmt.Fprintln(&b)
-	if f := n.sketch.Folder; f.EnvFile != "" {
-		fmt.Fprintf(&b, "%s stays as it is, in plain text; no release needs it.\n", f.Path(f.EnvFile))
-		if f.Tracks(context.Background(), f.EnvFile) {
-			fmt.Fprintf(&b, "git has %[1]s: take it out (git rm --cached %[1]s), and change what is secret in it.\n", f.EnvFile)
+	for _, name := range n.sketch.EnvFiles {
+		fmt.Fprintf(&b, "%s stays as it is, in plain text; no release needs it.\n", n.sketch.Path(name))
+		if n.sketch.Tracks(ctx, name) {
+			fmt.Fprintf(&b, "git has %[1]s: take it out (git rm --cached %[1]s), and change what is secret in it.\n", name)
 		}
 	}
 	if len(n.doubts) > 0 {

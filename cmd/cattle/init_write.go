@@ -201,15 +201,15 @@ func (n *newcomer) writeIgnore(ctx context.Context, vault string) error {
 	}
 	has := func(line string) bool { return slices.Contains(strings.Split(string(text), "\n"), line) }
 	var lines []string
-	for _, name := range []string{".env", f.EnvFile} {
-		if name != "" && !has(name) && !slices.Contains(lines, name) && !f.Ignores(ctx, name) {
+	for _, name := range append([]string{".env"}, f.EnvFiles...) {
+		if !has(name) && !slices.Contains(lines, name) && !f.Ignores(ctx, name) {
 			lines = append(lines, name)
 		}
 	}
 	if base := filepath.Base(vault); vault != "" && !has("!"+base) && f.Ignores(ctx, base) {
 		lines = append(lines, "!"+base)
 	}
-	if len(lines) == 0 || len(text) == 0 && f.Git.Root == "" && f.EnvFile == "" {
+	if len(lines) == 0 || len(text) == 0 && f.Git.Root == "" && len(f.EnvFiles) == 0 {
 		return nil
 	}
 	out := string(text)

@@ -28,7 +28,7 @@ func (f *Folder) domain(values map[string]string) (name, of string) {
 			value = u.Hostname()
 		}
 		if public(value) {
-			return value, variable + " in " + f.EnvFile
+			return value, variable + " in " + strings.Join(f.EnvFiles, ", ")
 		}
 	}
 	for _, file := range f.Compose {

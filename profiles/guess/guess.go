@@ -26,16 +26,16 @@ type Folder struct {
 	// Domain is the site's name, if something tells it, and DomainOf is what.
 	Domain, DomainOf string
 
-	EnvFile   string // the name of the file that Variables are from, or ""
+	EnvFiles  []string // the names of the files that Variables are from
 	Variables []Variable
-	// Unused are names in EnvFile that no compose file asks for.
+	// Unused are names in the EnvFiles that no compose file asks for.
 	Unused []string
 }
 
 // A Variable is something that the app gets from its environment.
 type Variable struct {
 	Name   string
-	Given  bool // the EnvFile has it
+	Given  bool // an EnvFile has it
 	Value  secrets.String
 	Secret bool // it looks like one; in doubt it does
 }
@@ -103,7 +103,7 @@ func (f *Folder) variables() error {
 		if err != nil {
 			return err
 		}
-		f.EnvFile = name
+		f.EnvFiles = append(f.EnvFiles, name)
 		for n, v := range more {
 			values[n] = v
 		}

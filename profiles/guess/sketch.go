@@ -145,7 +145,7 @@ func (s *Sketch) port() (port, comment string) {
 	}
 	for _, v := range s.Variables {
 		if port, err := strconv.Atoi(v.Value.Reveal()); v.Name == "PORT" && err == nil && port > 0 && port < 1<<16 {
-			return strconv.Itoa(port), " # of " + s.EnvFile
+			return strconv.Itoa(port), " # of " + strings.Join(s.EnvFiles, ", ")
 		}
 	}
 	return defaultPort, inDoubt
