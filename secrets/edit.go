@@ -121,10 +121,24 @@ func (u *Unlocked) Save() error {
 	if err != nil {
 		return fmt.Errorf("encrypt %s: %w", u.Path, err)
 	}
-	if err := u.unchanged(); err != nil {
+	if err := errors.Join(u.closed(raw), u.unchanged()); err != nil {
 		return err
 	}
 	return replaceFile(u.Path, raw)
+}
+
+// closed looks whether all values are encrypted: a file may have rules, such as
+// sops's own unencrypted_suffix, that leave some of them open.
+func (u *Unlocked) closed(raw []byte) error {
+	tree, err := parse(raw, u.Format)
+	if err != nil {
+		return fmt.Errorf("%s: what was to be written cannot be read: %w", u.Path, err)
+	}
+	if _, err := names(u.Path, tree); err != nil {
+		return &InputError{u.Path, "a value would be written in plain text, by a rule of the file such as unencrypted_suffix; nothing was written",
+			"choose a name that does not end in _unencrypted, or see sops's rules in the file"}
+	}
+	return nil
 }
 
 // unchanged looks whether the file is still what was read: git and editors

@@ -185,7 +185,7 @@ func TestEditKeepsWhatIsNotTouched(t *testing.T) {
 func TestYAMLValuesKeepTheirTypes(t *testing.T) {
 	path, _ := operator(t, "secrets.yaml", secrets.YAML)
 	u := unlock(t, path)
-	if _, err := u.SetText(secrets.NewString("PORT: 8000\nON: true\nCODE: \"0123\"\n")); err != nil {
+	if _, err := u.SetText(secrets.NewString("PORT: 8000\nFLAG: true\nCODE: \"0123\"\n")); err != nil {
 		t.Fatal(err)
 	}
 	save(t, u)
@@ -193,7 +193,7 @@ func TestYAMLValuesKeepTheirTypes(t *testing.T) {
 	must(t)(u.Set("NAME", secrets.NewString("x")))
 	save(t, u)
 	u = unlock(t, path)
-	if text, _ := u.Text(); text.Reveal() != "PORT: 8000\nON: true\nCODE: \"0123\"\nNAME: x\n" {
+	if text, _ := u.Text(); text.Reveal() != "PORT: 8000\nFLAG: true\nCODE: \"0123\"\nNAME: x\n" {
 		t.Errorf("reads %s", text.Reveal())
 	}
 }
