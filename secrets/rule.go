@@ -81,6 +81,9 @@ func ruleFor(path string) (rule *config.Config, abs string, err error) {
 	if file == "" {
 		return nil, abs, nil
 	}
+	if _, err := readFile(file); err != nil {
+		return nil, abs, err // sops would wait for a fifo's writer
+	}
 	rule, err = config.LoadCreationRuleForFile(file, abs, nil)
 	if err != nil && strings.Contains(err.Error(), "no matching creation rules") {
 		return nil, abs, nil

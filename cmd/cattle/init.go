@@ -50,6 +50,9 @@ func initialize(ctx context.Context, std stdio, dir, domain, image string, asJSO
 	}
 	s := &guess.Sketch{Folder: folder, Asked: domain, Image: image}
 	n := &newcomer{std: std, asJSON: asJSON, dir: dir, sketch: s, profile: filepath.Join(dir, "cattle.yaml")}
+	if err := n.prepare(); err != nil {
+		return err
+	}
 	n.tellFound()
 	n.lookAtAccount(ctx)
 	if !exists(n.profile) {
