@@ -211,6 +211,7 @@ func TestFaultsOfAnEditTellNoValue(t *testing.T) {
 		{"secrets.yaml", "A: x\n---\nB: " + canary + "\n", "more than one"},
 		{"secrets.yaml", "a-b: " + canary + "\n", "secret 1"},
 		{"secrets.yaml", canary + "\n", "not valid yaml"},
+		{"secrets.yaml", "A: *" + canary + "\n", "not valid yaml"}, // which yaml takes for an alias, and quotes
 		{"secrets.json", `{"A": ` + canary + `}`, "not valid json"},
 		{"secrets.json", `{"A": {"b": "` + canary + `"}}`, "A is not a single value"},
 	} {
