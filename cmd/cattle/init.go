@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -54,7 +55,9 @@ func initialize(ctx context.Context, std stdio, dir, domain, image string, asJSO
 		return err
 	}
 	n.tellFound()
-	n.lookAtAccount(ctx)
+	if err := n.lookAtAccount(ctx); err != nil {
+		return err
+	}
 	if !exists(n.profile) {
 		if err := n.ask(ctx); err != nil {
 			return err
@@ -101,16 +104,25 @@ func exists(path string) bool {
 	return err == nil
 }
 
+// accountPatience is how long the account may take: a token's requests for SSH
+// keys, of which there may be ten a minute, can be used up.
+const accountPatience = 10 * time.Second
+
 // lookAtAccount asks for what only the account knows, if there is a token.
 // What cannot be read stops nothing: the site can be described without it.
-func (n *newcomer) lookAtAccount(ctx context.Context) {
+func (n *newcomer) lookAtAccount(ctx context.Context) error {
 	if apiToken(n.std) == "" {
-		return
+		return nil
 	}
-	account, err := account(ctx, n.std)
+	patient, cancel := context.WithTimeout(ctx, accountPatience)
+	defer cancel()
+	account, err := account(patient, n.std)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
 	if err != nil {
 		n.found("account", strings.TrimSuffix("it cannot be read: "+err.Error()+"; "+hintFor(err), "; "))
-		return
+		return nil
 	}
 	n.sketch.Account = account
 	says := count(len(account.Keys), "SSH key")
@@ -124,6 +136,7 @@ func (n *newcomer) lookAtAccount(ctx context.Context) {
 		says += ", free: " + strings.Join(account.FreeIPs, ", ")
 	}
 	n.found("account", says)
+	return nil
 }
 
 func account(ctx context.Context, std stdio) (guess.Account, error) {

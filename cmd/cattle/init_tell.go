@@ -143,6 +143,9 @@ func (n *newcomer) tellNext(ctx context.Context) error {
 			fmt.Fprintf(&b, "git has %[1]s: take it out (git rm --cached %[1]s), and change what is secret in it.\n", name)
 		}
 	}
+	if n.vault == "" && len(n.sketch.Secrets()) > 0 {
+		fmt.Fprintf(&b, "%s names no secrets file: write secrets: {file: %s} there, and cattle init makes it.\n", n.profile, profiles.DefaultSecretsFile)
+	}
 	if len(n.doubts) > 0 {
 		fmt.Fprintf(&b, "Guesses to look at in %s: %s\n", n.profile, strings.Join(n.doubts, ", "))
 	}
