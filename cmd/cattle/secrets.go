@@ -219,8 +219,8 @@ func oneName(c *cli.Context) (string, error) {
 	case secrets.CheckName(name) != nil && c.NArg() == 1 && !hasValue:
 		return "", secrets.CheckName(name)
 	case c.NArg() > 1 || hasValue:
-		return "", &usageError{"a value on the command line is in the shell's history, and every user of the computer could see it; nothing was changed",
-			typed + " NAME alone, which asks for the value; and take a new one, since this one was seen"}
+		return "", &usageError{"nothing was changed: a value on the command line is there for others to read",
+			typed + " NAME, which asks for the value; take a new one, since this one is in the shell's history"}
 	}
 	return name, nil
 }
