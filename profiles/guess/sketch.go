@@ -138,15 +138,16 @@ func (s *Sketch) health(p *page, path string) {
 	p.line("\n# What tells that the app works, if GET / does not answer 200:\n# health:\n#   path: /up")
 }
 
-// port is where the app of one container listens.
+// port is where the app of one container listens. Most listen where PORT says,
+// which is brought along, whatever the Dockerfile exposes.
 func (s *Sketch) port() (port, comment string) {
-	if s.Dockerfile != nil && s.Dockerfile.Port != "" {
-		return s.Dockerfile.Port, " # of the Dockerfile"
-	}
 	for _, v := range s.Variables {
 		if port, err := strconv.Atoi(v.Value.Reveal()); v.Name == "PORT" && err == nil && port > 0 && port < 1<<16 {
-			return strconv.Itoa(port), " # of " + strings.Join(s.EnvFiles, ", ")
+			return strconv.Itoa(port), " # of PORT in " + strings.Join(s.EnvFiles, ", ")
 		}
+	}
+	if s.Dockerfile != nil && s.Dockerfile.Port != "" {
+		return s.Dockerfile.Port, " # of the Dockerfile"
 	}
 	return defaultPort, inDoubt
 }
