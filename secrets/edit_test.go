@@ -133,6 +133,32 @@ func TestSopsReadsWhatWasChanged(t *testing.T) {
 	}
 }
 
+// TestSopsObeysOurRule: what sops makes where cattle wrote the rule, cattle opens.
+func TestSopsObeysOurRule(t *testing.T) {
+	_, op := operator(t, "x.env", secrets.Dotenv)
+	dir := filepath.Join(t.TempDir(), "apps", "web")
+	path := filepath.Join(dir, "secrets.env")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, filepath.Join(dir, secrets.RuleFile), secrets.NewRule("secrets.env", op.Recipient))
+	writeFile(t, path, []byte("A=b\n"))
+	cmd := exec.Command(sopsCommand(t), "encrypt", "--in-place", "secrets.env")
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if got := opened(t, path); got["A"] != "b" {
+		t.Errorf("opened %q", got)
+	}
+	if file, fits, err := secrets.HasRule(path); err != nil || !fits || file != filepath.Join(dir, secrets.RuleFile) {
+		t.Errorf("the rule is %q, %v, %v", file, fits, err)
+	}
+	if _, fits, err := secrets.HasRule(filepath.Join(dir, "other.env")); err != nil || fits {
+		t.Errorf("the rule is for another file too: %v", err)
+	}
+}
+
 func must(t *testing.T) func(bool, error) {
 	return func(changed bool, err error) {
 		t.Helper()
