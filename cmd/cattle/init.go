@@ -82,11 +82,10 @@ func soundDomain(name string) error {
 	if name == "" {
 		return nil
 	}
-	why, hint := profiles.DomainFault(name)
-	if why == "" {
-		return nil
+	if why, hint := profiles.DomainFault(name); why != "" {
+		return &usageError{fmt.Sprintf("the domain %q %s", name, why), cmp.Or(hint, "cattle init --domain blog.example.com")}
 	}
-	return &usageError{fmt.Sprintf("the domain %q %s", name, why), "cattle init --domain blog.example.com" + map[bool]string{true: "; " + hint}[strings.HasPrefix(hint, "did")]}
+	return nil
 }
 
 func soundImage(ref string) error {

@@ -9,6 +9,8 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	"cattle/profiles"
 )
 
 // Git is what git says of the folder; the zero Git where it is no repository,
@@ -76,5 +78,9 @@ func (g Git) Image() string {
 	if !found || !known {
 		return ""
 	}
-	return strings.ToLower(path.Join(registry, repository, path.Base("/"+g.Inside)))
+	image := strings.ToLower(path.Join(registry, repository, path.Base("/"+g.Inside)))
+	if profiles.ImageFault(image) != "" {
+		return ""
+	}
+	return image
 }

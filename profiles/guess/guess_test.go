@@ -148,6 +148,7 @@ func TestImageOfTheRemote(t *testing.T) {
 		"ssh://git@gitlab.com:22/a/b/c.git":         "registry.gitlab.com/a/b/c",
 		"https://codeberg.org/me/blog.git":          "codeberg.org/me/blog",
 		"https://git.example.com/me/blog.git":       "",
+		"https://github.com/me/my%20blog%0Ax.git":   "",
 		"/srv/git/blog.git":                         "",
 		"../blog":                                   "",
 	} {
@@ -199,16 +200,18 @@ func TestMonorepo(t *testing.T) {
 	}
 }
 
+// TestAccount: what the account says goes into comments and one value, and is
+// no line of its own, whatever it is.
 func TestAccount(t *testing.T) {
 	f, err := guess.Look(t.Context(), write(t, nil))
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := &guess.Sketch{Folder: f, Asked: "blog.example.org", Image: "ghcr.io/me/blog",
-		Account: guess.Account{Region: "fra1", FreeIPs: []string{"203.0.113.4"}, Keys: []string{"laptop", "ci: main"}}}
+		Account: guess.Account{Region: "fra1\nsecrets: {file: /etc/passwd}", FreeIPs: []string{"203.0.113.4"}, Keys: []string{"laptop]\napp: x", "ci"}}}
 	text, doubts := s.Profile()
-	for _, line := range []string{"domain: blog.example.org", "image: ghcr.io/me/blog", "droplet:", "  region: fra1 # where your reserved IPs are",
-		"# reserved_ip: 203.0.113.4 # points at nothing; else the first release makes one", "#   ssh_keys: [laptop] # else all of the account's"} {
+	for _, line := range []string{"domain: blog.example.org", "image: ghcr.io/me/blog", "droplet:", `  region: "fra1\nsecrets: {file: /etc/passwd}" # where your reserved IPs are`,
+		"# reserved_ip: 203.0.113.4 # points at nothing; else the first release makes one", `#   ssh_keys: ["laptop]\napp: x"] # else all of the account's`} {
 		if !slices.Contains(strings.Split(text, "\n"), line) {
 			t.Errorf("no line %q:\n%s", line, text)
 		}

@@ -126,7 +126,7 @@ func (s *Sketch) composed(p *page) {
 	p.line("compose: [%s]", strings.Join(files, ", "))
 	web, comment := s.web()
 	p.line("routes:")
-	p.key("  - to", web.Name+":"+portOf(web), comment)
+	p.key("  - to", yamlText(web.Name+":"+portOf(web)), comment)
 	s.health(p, web.Health)
 }
 
@@ -180,7 +180,7 @@ func (s *Sketch) inEnv(v Variable) bool { return !v.Secret || s.Outline == nil }
 
 func (s *Sketch) machine(p *page) {
 	if region := s.Account.Region; region != "" && region != defaultRegion {
-		p.line("\ndroplet:\n  region: %s # where your reserved IPs are", region)
+		p.line("\ndroplet:\n  region: %s # where your reserved IPs are", yamlText(region))
 	} else {
 		p.line("\n# droplet:\n#   region: %s", defaultRegion)
 	}
@@ -198,7 +198,7 @@ func (s *Sketch) machine(p *page) {
 }
 
 // plainYAML are values that need no quotes.
-var plainYAML = regexp.MustCompile(`^[A-Za-z/][A-Za-z0-9_./-]*$`)
+var plainYAML = regexp.MustCompile(`^[A-Za-z/]([A-Za-z0-9_./:-]*[A-Za-z0-9_/])?$`)
 
 // yamlText is a value as YAML reads it back: Go's quotes are YAML's too.
 func yamlText(value string) string {
