@@ -68,12 +68,12 @@ func (c *checker) secretHint(name string) string {
 	case name == "":
 		return ""
 	case c.p.Secrets.File == "":
-		return "secrets: {file: secrets.env}, made with `sops edit secrets.env`"
+		return "secrets: {file: secrets.env}, made with `cattle secrets set " + name + "`"
 	}
 	if hint := didYouMean(name, c.p.vault.names); hint != "" {
 		return hint
 	}
-	return "add it with `sops edit " + c.p.Secrets.File + "`"
+	return "add it with `cattle secrets set " + name + "`"
 }
 
 // unused warns of secrets that travel to the droplet for nothing.

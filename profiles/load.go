@@ -103,7 +103,7 @@ func (c *checker) learnSecrets(opts Options) {
 	}
 	c.p.vault.open = true
 	if err := checkFile(file); err != nil {
-		c.wrong("secrets.file", fileHint(err, "make it with `sops edit "+file+"`"), "secrets file %s: %s", quote(file), reason(err))
+		c.wrong("secrets.file", fileHint(err, "make it with `cattle secrets set NAME`"), "secrets file %s: %s", quote(file), reason(err))
 		return
 	}
 	if opts.SecretNames == nil {

@@ -8,7 +8,6 @@ import (
 	"github.com/getsops/sops/v3"
 	"github.com/getsops/sops/v3/aes"
 	sopsage "github.com/getsops/sops/v3/age"
-	"github.com/getsops/sops/v3/keyservice"
 	"github.com/getsops/sops/v3/version"
 )
 
@@ -49,11 +48,15 @@ func Encrypt(format Format, pairs []Pair, recipients ...string) ([]byte, error) 
 
 // encrypt closes the values in place, under a fresh data key.
 func encrypt(tree *sops.Tree) error {
-	dataKey, errs := tree.GenerateDataKeyWithKeyServices([]keyservice.KeyServiceClient{keyservice.NewLocalClient()})
+	dataKey, errs := tree.GenerateDataKeyWithKeyServices(localKeys())
 	if len(errs) > 0 {
 		return errors.Join(errs...)
 	}
-	cipher := aes.NewCipher()
+	return closeTree(tree, dataKey, aes.NewCipher())
+}
+
+// closeTree encrypts the values in place and writes down their MAC.
+func closeTree(tree *sops.Tree, dataKey []byte, cipher aes.Cipher) error {
 	mac, err := tree.Encrypt(dataKey, cipher)
 	if err != nil {
 		return err

@@ -1,9 +1,11 @@
-// Package secrets reads SOPS files and seals them, for one droplet at a time,
-// to that droplet's one-time age key. It is the only room that knows sops and age.
+// Package secrets reads SOPS files, changes them, and seals them, for one
+// droplet at a time, to that droplet's one-time age key. It is the only room
+// that knows sops and age.
 //
-// No value is decrypted on the way: sealing opens the file's data key with one
-// of the operator's keys and wraps it again for the droplet alone, which is
-// what `sops updatekeys` does.
+// No value is decrypted on the way to a droplet: sealing opens the file's data
+// key with one of the operator's keys and wraps it again for the droplet alone,
+// which is what `sops updatekeys` does. An Unlocked file has its values in
+// plain, in memory, for as long as somebody changes them.
 package secrets
 
 import (
@@ -48,6 +50,11 @@ type InputError struct {
 	Hint string // what to type, or empty
 }
 
+// missing is the fault of a file that is not there.
+type missing struct{ InputError }
+
+func (e *missing) Unwrap() []error { return []error{&e.InputError, os.ErrNotExist} }
+
 func (e *InputError) Error() string { return e.Path + ": " + e.Msg }
 
 // Advice is the hint, for rooms that cannot know this type.
@@ -65,7 +72,7 @@ const encryptedValue = "ENC["
 func Read(path string) (*File, error) {
 	raw, err := readFile(path)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, &InputError{path, "no such file", "sops edit " + path}
+		return nil, &missing{InputError{path, "no such file", "cattle secrets set NAME makes it"}}
 	}
 	if err != nil {
 		return nil, err
@@ -73,6 +80,10 @@ func Read(path string) (*File, error) {
 	format, err := formatOf(path)
 	if err != nil {
 		return nil, err
+	}
+	if line := conflict(raw); line > 0 {
+		return nil, &InputError{path, fmt.Sprintf("git left a merge conflict in it, at line %d; no two versions of it can be mixed", line),
+			"take one side whole, git checkout --ours " + path + " (or --theirs), and set what the other one had: cattle secrets set NAME"}
 	}
 	f := &File{Path: path, Format: format, raw: raw}
 	tree, err := parse(raw, format)
@@ -93,6 +104,18 @@ func Names(path string) ([]string, error) {
 		return nil, err
 	}
 	return f.Names, nil
+}
+
+// conflict is the line at which git left a merge conflict, 0 without one.
+func conflict(raw []byte) int {
+	n := 0
+	for line := range bytes.Lines(raw) {
+		n++
+		if bytes.HasPrefix(line, []byte("<<<<<<< ")) || bytes.HasPrefix(line, []byte(">>>>>>> ")) {
+			return n
+		}
+	}
+	return 0
 }
 
 func formatOf(path string) (Format, error) {
@@ -146,7 +169,7 @@ func names(path string, tree *sops.Tree) ([]string, error) {
 }
 
 func checkItem(path, name string, value any) error {
-	edit := "sops edit " + path
+	edit := "cattle secrets edit"
 	if !nameRE.MatchString(name) {
 		return &InputError{path, fmt.Sprintf("%q cannot be the name of an environment variable", name), edit}
 	}

@@ -1,9 +1,11 @@
 package secrets_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -69,5 +71,54 @@ func FuzzRead(f *testing.F) {
 			t.Error("the operator's key opens the sealed copy")
 		}
 		secrets.Open(sealed, string(file.Format), droplet.Key.Reveal())
+	})
+}
+
+// FuzzEdit takes whatever somebody leaves in his editor: it is a fault of the
+// input, or a file that `cattle check` and the next edit read.
+func FuzzEdit(f *testing.F) {
+	for name := range formats {
+		f.Add(name, "A=b\n# about\nC=d\\n\n")
+		f.Add(name, "A: 1\nB: [x]\n---\n")
+		f.Add(name, `{"A": "b", "sops": {}}`)
+	}
+	id, err := secrets.NewIdentity()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Setenv("SOPS_AGE_KEY", id.Key.Reveal())
+	f.Fuzz(func(t *testing.T, name, text string) {
+		format, known := formats[name]
+		if !known {
+			t.Skip()
+		}
+		raw, err := secrets.Encrypt(format, []secrets.Pair{{Name: "A", Value: secrets.NewString("x")}}, id.Recipient)
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(t.TempDir(), name)
+		writeFile(t, path, raw)
+		u := unlock(t, path)
+		_, err = u.SetText(secrets.NewString(text))
+		var input *secrets.InputError
+		if errors.As(err, &input) {
+			return
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		names := u.Names()
+		save(t, u)
+		if got, err := secrets.Names(path); err != nil || !slices.Equal(got, names) {
+			t.Fatalf("wrote %q, reads %q, %v", names, got, err)
+		}
+		u = unlock(t, path)
+		again, err := u.Text()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c, err := u.SetText(again); err != nil || c != nil {
+			t.Fatalf("its own text is %+v, %v", c, err)
+		}
 	})
 }

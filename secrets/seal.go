@@ -35,7 +35,7 @@ func (f *File) Seal(recipient string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", f.Path, err)
 	}
-	services := []keyservice.KeyServiceClient{keyservice.NewLocalClient()}
+	services := localKeys()
 	dataKey, err := tree.Metadata.GetDataKeyWithKeyServices(services, sops.DefaultDecryptionOrder)
 	if err != nil {
 		return nil, &KeyError{f.Path, err}
@@ -73,7 +73,7 @@ func Open(sealed []byte, format, key string) (map[string]string, error) {
 	if err != nil {
 		return nil, errors.New("the key does not open the sealed secrets")
 	}
-	if err := decrypt(tree, dataKey); err != nil {
+	if err := decrypt(tree, dataKey, aes.NewCipher()); err != nil {
 		return nil, err
 	}
 	values := map[string]string{}
@@ -86,8 +86,7 @@ func Open(sealed []byte, format, key string) (map[string]string, error) {
 }
 
 // decrypt opens the values in place and verifies the file's MAC over them.
-func decrypt(tree *sops.Tree, dataKey []byte) error {
-	cipher := aes.NewCipher()
+func decrypt(tree *sops.Tree, dataKey []byte, cipher aes.Cipher) error {
 	mac, err := tree.Decrypt(dataKey, cipher)
 	if err != nil {
 		return err

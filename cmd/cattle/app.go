@@ -47,7 +47,7 @@ func newApp(std stdio) *cli.App {
 			return cli.ShowAppHelp(c)
 		},
 		Commands: []*cli.Command{
-			checkCommand(std), renderCommand(std), planCommand(std),
+			initCommand(std), secretsCommand(std), checkCommand(std), renderCommand(std), planCommand(std),
 			releaseCommand(std), rollbackCommand(std), rebuildCommand(std), unpinCommand(std), bakeCommand(std),
 			statusCommand(std), sshCommand(std), gcCommand(std), destroyCommand(std),
 			sandboxCommand(std), demoCommand(std), rehearseCommand(std), doctorCommand(std), versionCommand(std),
@@ -58,6 +58,7 @@ func newApp(std stdio) *cli.App {
 
 const helpTemplate = `cattle releases a small site to fresh droplets, and nobody logs in to fix one.
 
+    cattle init                the first cattle.yaml, from what the folder says of its app
     cattle check               is cattle.yaml right?
     cattle plan v1.2.0         what would a release do, and cost?
     cattle rehearse v1.2.0     all of it on machines that boot here

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -54,6 +55,12 @@ func layBadFiles(t *testing.T, dir string) {
 	if err := syscall.Mkfifo(filepath.Join(dir, "pipe"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	for _, name := range []string{".env", "Dockerfile", ".gitignore", ".sops.yaml"} { // apps, each with a pipe where a file belongs
+		app := filepath.Join(dir, "app"+name)
+		if err := errors.Join(os.Mkdir(app, 0o700), syscall.Mkfifo(filepath.Join(app, name), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	// A regular file that cannot be read, not even by root.
 	for name, target := range map[string]string{"zero": "/dev/zero", "broken": "/proc/self/mem", "circle": "circle"} {
 		if err := os.Symlink(target, filepath.Join(dir, name)); err != nil {
@@ -104,6 +111,14 @@ func TestBadInput(t *testing.T) {
 		{"secrets folder", "plan -f s-folder.yaml v1", "", place + ".*not a regular file"},
 		{"secrets unreadable", "plan -f s-broken.yaml v1", "", place},
 		{"secrets not encrypted", "plan -f s-secrets.env.yaml v1", "", place + ".*not encrypted"},
+		{"secrets of a fifo", "secrets list -f s-pipe.yaml", "", "not a regular file"},
+		{"secrets of a bomb", "secrets rotate -f bomb.yaml", "", place},
+		{"secrets in plain text", "secrets edit -f s-secrets.env.yaml", "", "not encrypted"},
+		{"app in a fifo", "init pipe", "", "pipe is no folder"},
+		{".env that is a fifo", "init app.env", "", "not a regular file"},
+		{"Dockerfile that is a fifo", "init appDockerfile", "", "not a regular file"},
+		{".gitignore that is a fifo", "init app.gitignore", "", "not a regular file"},
+		{".sops.yaml that is a fifo", "init app.sops.yaml", "", "not a regular file"},
 		{"version", "plan v1\x1b[2J", "", "error: "},
 		{"identity device", "render --identity zero v1", "", "not a regular file"},
 		{"identity fifo", "render --identity pipe v1", "", "not a regular file"},

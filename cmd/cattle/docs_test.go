@@ -34,7 +34,9 @@ import (
 //
 // A block that begins with a comment such as `# cattle.yaml` is that file. What
 // a document needs before its commands make sense is in a comment of its own:
-// <!-- docs test, beforehand: COMMAND -->.
+// <!-- docs test, beforehand: COMMAND -->. A document that runs `cattle init` and
+// shows no cattle.yaml begins in a folder without one. Whatever asks on standard
+// input gets a line of the test's; an editor changes nothing.
 
 // notRun are the commands that a document may show and that are not run.
 func notRun() map[string]string {
@@ -261,9 +263,14 @@ func writeDoc(t *testing.T, path, text string) {
 
 // runCommands runs the document's commands in order, in one folder.
 func (d *document) runCommands(t *testing.T) {
-	dir := t.TempDir()
+	dir := filepath.Join(t.TempDir(), "blog")
 	id := d.layOut(t, dir, d.files["cattle.yaml"])
 	writeDoc(t, filepath.Join(dir, "home", "age.key"), id.Key.Reveal()+"\n")
+	if _, shown := d.files["cattle.yaml"]; !shown && d.inits() {
+		if err := os.Remove(filepath.Join(dir, "cattle.yaml")); err != nil {
+			t.Fatal(err)
+		}
+	}
 	var box *docSandbox
 	var printed strings.Builder
 	for _, b := range d.blocks {
@@ -285,6 +292,11 @@ func (d *document) runCommands(t *testing.T) {
 	}
 }
 
+// inits tells whether the document writes the profile by itself.
+func (d *document) inits() bool {
+	return slices.ContainsFunc(d.blocks, func(b docBlock) bool { return b.info == "sh" && strings.Contains(b.text, "cattle init") })
+}
+
 // script makes of a block what a shell runs; sandbox is a `cattle sandbox` in
 // it, which runs until it is stopped.
 func (d *document) script(t *testing.T, b docBlock) (script, sandbox string) {
@@ -298,7 +310,7 @@ func (d *document) script(t *testing.T, b docBlock) (script, sandbox string) {
 		case head == "" || head == "#" || skipped:
 		case strings.HasPrefix(line, "cattle sandbox"):
 			sandbox = line
-		case head == "cattle", head == "curl", strings.HasPrefix(head, "IP="):
+		case slices.Contains([]string{"cattle", "curl", "head", "printf"}, head), strings.HasPrefix(head, "IP="):
 			script += checkedLine(line, fmt.Sprintf("%s:%d", d.path, b.line+i))
 		default:
 			t.Errorf("%s:%d: the test neither runs %s nor knows why not", d.path, b.line+i, head)
@@ -362,7 +374,7 @@ func startDocSandbox(t *testing.T, bin, dir, line string) *docSandbox {
 	}
 	t.Cleanup(box.stop)
 	home := filepath.Join(dir, "home")
-	box.env = append(os.Environ(), "HOME="+home, "SOPS_AGE_KEY_FILE="+home+"/age.key", "CI=true", "NO_PROXY=127.0.0.1",
+	box.env = append(os.Environ(), "HOME="+home, "SOPS_AGE_KEY_FILE="+home+"/age.key", "CI=true", "NO_PROXY=127.0.0.1", "EDITOR=true",
 		"PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"))
 	for lines := bufio.NewScanner(out); lines.Scan(); {
 		if m := regexp.MustCompile(`^export (\w+)="(.*)"$`).FindStringSubmatch(lines.Text()); m != nil {
@@ -389,6 +401,7 @@ func (b *docSandbox) shell(script string) (string, error) {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "sh", "-c", script)
 	cmd.Dir, cmd.Env, cmd.WaitDelay = b.dir, b.env, time.Second
+	cmd.Stdin = strings.NewReader("typed by the reader\n")
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }

@@ -18,6 +18,8 @@ func mayImport() map[string][]string {
 		"cattle/profiles":                  {},
 		"cattle/secrets":                   {},
 		"cattle/examples":                  {},
+		"cattle/profiles/guess":            {"cattle/profiles", "cattle/secrets"},
+		"cattle/cmd/cattle/editor":         {},
 		"cattle/cloudinit":                 {"cattle/profiles", "cattle/secrets"},
 		"cattle/droplets":                  {},
 		"cattle/droplets/release":          {"cattle/droplets", "cattle/droplets/release/probe"},
@@ -32,14 +34,14 @@ func mayImport() map[string][]string {
 		"cattle/droplets/sandbox/described":  {},
 		"cattle/cmd/cattle": {"cattle/profiles", "cattle/secrets", "cattle/cloudinit", "cattle/droplets", "cattle/droplets/release",
 			"cattle/droplets/release/probe", "cattle/droplets/sandbox", "cattle/droplets/sandbox/nspawn",
-			"cattle/droplets/sandbox/internet", "cattle/droplets/measure", "cattle/examples"},
+			"cattle/droplets/sandbox/internet", "cattle/droplets/measure", "cattle/examples", "cattle/profiles/guess", "cattle/cmd/cattle/editor"},
 	}
 }
 
 // onlyIn says which rooms may import a library.
 func onlyIn() map[string][]string {
 	return map[string][]string{
-		"gopkg.in/yaml.v3":                    {"cattle/profiles", "cattle/droplets/sandbox"},
+		"gopkg.in/yaml.v3":                    {"cattle/profiles", "cattle/droplets/sandbox", "cattle/secrets"}, // the last for .sops.yaml
 		"github.com/compose-spec/compose-go/": {"cattle/profiles"},
 		"github.com/getsops/sops/":            {"cattle/secrets"},
 		"filippo.io/age":                      {"cattle/secrets"},

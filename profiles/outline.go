@@ -1,0 +1,259 @@
+package profiles
+
+import (
+	"errors"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// An Outline is what can be read of compose files before there is a profile:
+// leniently, since what they lack of one is what has to be found out.
+type Outline struct {
+	Services []ServiceOutline // in the order of the files
+	Needs    []Need           // in the order of the files
+	// UsesImage tells that one asks for ${IMAGE}, which is the profile's image.
+	UsesImage bool
+}
+
+// A ServiceOutline is one service of compose files, merged.
+type ServiceOutline struct {
+	Name, Image string
+	Build       bool
+	Context     string   // of the build, as it is written
+	Ports       []string // inside the container, published or exposed; sorted as written
+	Taken       bool     // it wants to publish a port of the droplet's own
+	Health      string   // the path that its health check asks by HTTP, or ""
+	EnvFiles    []string
+	Volumes     []string // named volumes and folders that it mounts
+}
+
+// A Need is a variable that a file asks for.
+type Need struct {
+	Name     string
+	Optional bool // it has a default
+	// Open means that it stands where a secret cannot: in an image's reference
+	// or another place that has to be known before the droplet is.
+	Open bool
+}
+
+// ReadOutline reads compose files that are merged in this order. Only a file
+// that cannot be parsed is an error: Diagnostics, as `cattle check` has them.
+func ReadOutline(paths ...string) (*Outline, error) {
+	r := &report{}
+	out := &Outline{}
+	for _, path := range paths {
+		text, err := ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		_, tree := parse(newSource(path, text), r, "begin with `services:`")
+		if tree == nil {
+			return nil, r.sorted()
+		}
+		out.needs(tree, nil)
+		services := tree.get("services")
+		if services == nil {
+			continue
+		}
+		for _, f := range services.fields {
+			out.service(f.key.value).add(f.value)
+			out.passed(f.value.get("environment"))
+		}
+	}
+	if len(out.Services) == 0 {
+		return nil, errors.New("there are no services")
+	}
+	return out, nil
+}
+
+func (o *Outline) service(name string) *ServiceOutline {
+	i := slices.IndexFunc(o.Services, func(s ServiceOutline) bool { return s.Name == name })
+	if i < 0 {
+		o.Services = append(o.Services, ServiceOutline{Name: name})
+		i = len(o.Services) - 1
+	}
+	return &o.Services[i]
+}
+
+// needs walks all values. What a default stands behind is not needed.
+func (o *Outline) needs(n *node, path []string) {
+	for _, f := range n.fields {
+		o.needs(f.value, append(path[:len(path):len(path)], f.key.value))
+	}
+	for _, item := range n.items {
+		o.needs(item, path)
+	}
+	if n.kind != kindScalar || !strings.Contains(n.value, "$") {
+		return
+	}
+	open := !slices.Contains(path, "environment") && !slices.Contains(path, "command")
+	e := expander{lookup: func(name string) (string, known) {
+		o.UsesImage = o.UsesImage || name == "IMAGE"
+		o.need(name, true, open)
+		return "", unknownName
+	}}
+	e.composeText(n.value)
+	for _, c := range e.complaints {
+		o.need(c.name, false, open)
+	}
+}
+
+// need notes a variable. What is asked for twice is as needed as the stricter
+// of them says.
+func (o *Outline) need(name string, optional, open bool) {
+	if name == "" || name == "RELEASE" || name == "IMAGE" {
+		return
+	}
+	i := slices.IndexFunc(o.Needs, func(n Need) bool { return n.Name == name })
+	if i < 0 {
+		o.Needs = append(o.Needs, Need{name, optional, open})
+		return
+	}
+	o.Needs[i].Optional = o.Needs[i].Optional && optional
+	o.Needs[i].Open = o.Needs[i].Open || open
+}
+
+// add lays one file's description of the service over what is known.
+func (s *ServiceOutline) add(n *node) {
+	if image := n.get("image"); image != nil {
+		s.Image = image.value
+	}
+	if build := n.get("build"); build != nil {
+		s.Build, s.Context = true, build.value
+		if context := build.get("context"); context != nil {
+			s.Context = context.value
+		}
+	}
+	for _, item := range itemsOf(n.get("ports")) {
+		s.port(item)
+	}
+	for _, item := range itemsOf(n.get("expose")) {
+		s.open(plainPort(item.value))
+	}
+	for _, item := range itemsOf(n.get("env_file")) {
+		file := item.value
+		if path := item.get("path"); path != nil {
+			file = path.value
+		}
+		s.EnvFiles = append(s.EnvFiles, file)
+	}
+	for _, item := range itemsOf(n.get("volumes")) {
+		source, _, _ := strings.Cut(item.value, ":")
+		if named := item.get("source"); named != nil {
+			source = named.value
+		}
+		s.Volumes = append(s.Volumes, source)
+	}
+	for _, item := range itemsOf(n.get("healthcheck").get("test")) {
+		if path, ok := HealthPath(item.value); ok {
+			s.Health = path
+		}
+	}
+}
+
+// passed notes `environment: [NAME]`, which is the operator's own variable.
+func (o *Outline) passed(env *node) {
+	if env == nil {
+		return
+	}
+	for _, f := range env.fields {
+		if f.value.kind == kindNull {
+			o.need(f.key.value, false, false)
+		}
+	}
+	for _, item := range env.items {
+		if item.kind == kindScalar && !strings.Contains(item.value, "=") {
+			o.need(item.value, false, false)
+		}
+	}
+}
+
+// itemsOf are the items of a list, or the lone value in place of one.
+func itemsOf(n *node) []*node {
+	switch {
+	case n == nil:
+		return nil
+	case n.kind == kindScalar:
+		return []*node{n}
+	}
+	return n.items
+}
+
+var (
+	variable = regexp.MustCompile(`\$\{[A-Za-z_]\w*:?-([^}]*)\}`)
+	portForm = regexp.MustCompile(`^[0-9]{1,5}$`)
+	// asked finds the address in a health check: curl, wget and the like.
+	asked = regexp.MustCompile(`https?://(?:localhost|127\.0\.0\.1|0\.0\.0\.0|\[::1\])(?::[^/\s"']*)?(/[^\s"'|;&)]*)?`)
+)
+
+// HealthPath is the path that a health check's command asks by HTTP.
+func HealthPath(command string) (path string, found bool) {
+	m := asked.FindStringSubmatch(command)
+	if m == nil {
+		return "", false
+	}
+	if m[1] == "" {
+		return "/", true
+	}
+	return m[1], true
+}
+
+// port takes one item of ports: 8000, 8080:80, 127.0.0.1:8080:80/tcp, or the
+// long form. Defaults of variables are taken for their values.
+func (s *ServiceOutline) port(n *node) {
+	target, published := "", ""
+	if t := n.get("target"); t != nil {
+		target = t.value
+		if p := n.get("published"); p != nil {
+			published = p.value
+		}
+	} else {
+		parts := strings.Split(variable.ReplaceAllString(n.value, "$1"), ":")
+		target = parts[len(parts)-1]
+		if len(parts) > 1 {
+			published = parts[len(parts)-2]
+		}
+	}
+	s.open(plainPort(target))
+	s.Taken = s.Taken || slices.Contains([]string{"22", "80", "443"}, published)
+}
+
+// plainPort is the port without its protocol; "" for ranges and variables.
+func plainPort(text string) string {
+	port, protocol, _ := strings.Cut(variable.ReplaceAllString(text, "$1"), "/")
+	if !portForm.MatchString(port) || protocol == "udp" {
+		return ""
+	}
+	return port
+}
+
+func (s *ServiceOutline) open(port string) {
+	if port != "" && !slices.Contains(s.Ports, port) {
+		s.Ports = append(s.Ports, port)
+	}
+}
+
+// DomainFault is why a name cannot be a domain of a profile, with what to do;
+// "" where it can.
+func DomainFault(name string) (why, hint string) { return badHost(name) }
+
+// ImageFault is why a reference cannot be the image of a profile; "" where it can.
+func ImageFault(ref string) string { return badImage(imageFor(ref, placeholderRelease)) }
+
+var notInApp = regexp.MustCompile(`[^a-z0-9]+`)
+
+// AppName makes of any text a name that `app` takes.
+func AppName(text string) string {
+	name := strings.Trim(notInApp.ReplaceAllString(strings.ToLower(text), "-"), "-")
+	if len(name) > maxApp {
+		name = strings.Trim(name[:maxApp], "-")
+	}
+	if !appPattern.MatchString(name) {
+		return "site"
+	}
+	return name
+}
+
+// maxApp is the longest name that appPattern takes.
+const maxApp = 32
