@@ -65,6 +65,7 @@ func TestScripts(t *testing.T) {
 			"off":    powerOff,
 			"live":   waitLive,
 			"billed": billed,
+			"update": update,
 		},
 	})
 }
@@ -196,6 +197,9 @@ func waitLive(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	ts.Fatalf("%s did not become live", args[0])
 }
+
+// update: the distribution has newer packages from now on.
+func update(ts *testscript.TestScript, neg bool, args []string) { boxOf(ts).cloud.PublishUpdates() }
 
 // billed nothing: nothing of the account costs money now.
 func billed(ts *testscript.TestScript, neg bool, args []string) {
