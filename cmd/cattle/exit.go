@@ -140,7 +140,7 @@ func diagnose(err error) (int, []failure) {
 	case errors.As(err, &preflight):
 		return preflightFailures(preflight)
 	case errors.As(err, &stale):
-		return exitNotReleased, []failure{{Msg: notReleased(stale.serving) + ": " + stale.Error(), Hint: "look at it anew: cattle plan --out " + stale.path + " " + stale.release}}
+		return exitNotReleased, stale.failures()
 	case errors.As(err, &broken):
 		out := []failure{{Msg: broken.Error(), Hint: "cattle status shows what serves now; cattle gc cleans up"}}
 		if errors.As(err, &refused) {

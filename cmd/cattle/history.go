@@ -68,7 +68,7 @@ func history(ctx context.Context, std stdio, file, of string, most int, asJSON b
 		}
 		return nil
 	}
-	return say(std.out, historyText(site.App, shown, len(entries)))
+	return say(std.out, historyText(site.App, shown, len(entries), std.columns()))
 }
 
 // newestFirst turns the history round, and begins with what is live where that
@@ -83,7 +83,8 @@ func newestFirst(w *release.World, entries []droplets.Entry) []droplets.Entry {
 	return out
 }
 
-func historyText(app string, shown []droplets.Entry, all int) string {
+// historyText is the list, folded at width columns (0: not at all).
+func historyText(app string, shown []droplets.Entry, all, width int) string {
 	if all == 0 {
 		return "the history of " + app + " is empty\n"
 	}
@@ -100,7 +101,7 @@ func historyText(app string, shown []droplets.Entry, all int) string {
 	for i, row := range strings.Split(strings.TrimRight(rows.String(), "\n"), "\n") {
 		b.WriteString(strings.TrimRight(row, " ") + "\n")
 		for _, line := range details(shown[i]) {
-			fmt.Fprintf(&b, "    %s\n", line)
+			fmt.Fprintf(&b, "    %s\n", hang(line, width-4, 4))
 		}
 	}
 	if older := all - len(shown); older > 0 {
@@ -213,6 +214,9 @@ func updatesText(u *droplets.Updates, indent string) string {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s%s\n", indent, updatesSummary(u))
+	if k := u.Kernel; k != nil {
+		fmt.Fprintf(&b, "%s  kernel %s → %s\n", indent, orNone(k.From), orNone(k.To))
+	}
 	for _, one := range u.Packages {
 		fmt.Fprintf(&b, "%s  %s %s → %s\n", indent, one.Name, orNone(one.From), orNone(one.To))
 	}
@@ -229,7 +233,7 @@ func updatesText(u *droplets.Updates, indent string) string {
 func updatesSummary(u *droplets.Updates) string {
 	kernel := "the same kernel"
 	if u.Kernel != nil {
-		kernel = "kernel " + u.Kernel.From + " → " + u.Kernel.To
+		kernel = "another kernel"
 	}
 	images := "the same images"
 	if len(u.Images) > 0 {

@@ -145,7 +145,16 @@ type planStale struct {
 }
 
 func (e *planStale) Error() string {
-	return fmt.Sprintf("since %s was made there changed %s", e.path, strings.Join(e.changed, "; "))
+	return e.path + " does not hold any more: " + strings.Join(e.changed, "; ")
+}
+
+func (e *planStale) failures() []failure {
+	out := []failure{{Msg: notReleased(e.serving) + ": " + e.path + " does not hold any more"}}
+	for _, what := range e.changed {
+		out = append(out, failure{Msg: "changed: " + what})
+	}
+	out[len(out)-1].Hint = "look at it anew: cattle plan --out " + e.path + " " + e.release
+	return out
 }
 
 // holds refuses where the world is not as the plan has it. moved are images
@@ -155,11 +164,11 @@ func (f *planFile) holds(now *planFile, moved map[string]string) []string {
 	is := now.facts()
 	for i, was := range f.facts() {
 		if was.value != is[i].value {
-			changed = append(changed, fmt.Sprintf("%s (%s → %s)", was.name, was.value, is[i].value))
+			changed = append(changed, fmt.Sprintf("%s: %s → %s", was.name, was.value, is[i].value))
 		}
 	}
 	for _, ref := range slices.Sorted(maps.Keys(moved)) {
-		changed = append(changed, fmt.Sprintf("the image %s (%s → %s)", ref, shortDigest(f.Images[ref]), shortDigest(moved[ref])))
+		changed = append(changed, fmt.Sprintf("the image %s: %s → %s", ref, shortDigest(f.Images[ref]), shortDigest(moved[ref])))
 	}
 	return changed
 }

@@ -44,12 +44,12 @@ func TestPlanFile(t *testing.T) {
 		now := keptPlan()
 		change(&now)
 		got := kept.holds(&now, nil)
-		if name == "" && len(got) > 0 || name != "" && (len(got) != 1 || !strings.HasPrefix(got[0], name+" (")) {
+		if name == "" && len(got) > 0 || name != "" && (len(got) != 1 || !strings.HasPrefix(got[0], name+": ")) {
 			t.Errorf("%q changed: %q are named", name, got)
 		}
 	}
 	now := keptPlan()
-	if got := kept.holds(&now, map[string]string{"a:1": "sha256:45"}); len(got) != 1 || got[0] != "the image a:1 (44 → 45)" {
+	if got := kept.holds(&now, map[string]string{"a:1": "sha256:45"}); len(got) != 1 || got[0] != "the image a:1: 44 → 45" {
 		t.Errorf("of a moved tag: %q", got)
 	}
 }

@@ -151,7 +151,7 @@ func (p *Plan) commit() []Step {
 	}
 	return append(steps,
 		Step{Name: "retire", Title: p.retireTitle(), run: (*run).retire, after: true},
-		Step{Name: "record", Title: "write it into the site's history, which stays with the live droplet", run: (*run).record, after: true})
+		Step{Name: "record", Title: "write it into the history, which stays with the live droplet", run: (*run).record, after: true})
 }
 
 func (p *Plan) createTitle() string {
