@@ -24,7 +24,7 @@ func TestHistoryIsClean(t *testing.T) {
 		"one":            {said: "{}\n" + good + "\n", entries: 1},
 		"written twice":  {said: "{}\n" + good + "\n" + good + "\n", entries: 1},
 		"garbled before": {said: "{}\n{\"at\n{}\n{\"at\":\"2026-11-22T08:45:00Z\",\"outcome\":\"x\"}\n" + good + "\n", entries: 1},
-		"manifest":       {said: `{"release":"v1","profile":["\u001b[2Japp: blog"],"images":{"a\u0007":"b\n"}}` + "\n", manifest: true},
+		"manifest":       {said: `{"release":"v1\u001b[2J","profile":["\u001b[2Japp: blog"],"images":{"a\u0007":"b\n"}}` + "\n", manifest: true},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -42,7 +42,7 @@ func TestHistoryIsClean(t *testing.T) {
 				shows(t, e.Release+e.By.Who+e.Steps[0].Name)
 			}
 			if tt.manifest {
-				shows(t, got.Manifest.Profile[0])
+				shows(t, got.Manifest.Release+got.Manifest.Profile[0])
 				for ref, digest := range got.Manifest.Images {
 					shows(t, ref+digest)
 				}

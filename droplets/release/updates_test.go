@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"cattle/droplets/release"
 	"cattle/droplets/release/simulation"
 	"cattle/droplets/sandbox"
 )
@@ -55,8 +56,16 @@ func TestRebuildWithoutAnswer(t *testing.T) {
 				b.Must("v1")
 				f.Method, f.Path = "SSH", "/dpkg-query"
 				b.Cloud.Fault(f)
+				ip := b.Cloud.Snapshot().ReservedIPs[0].IP
+				b.Op.Emit = func(e release.Event) {
+					b.Record(e)
+					// What comes behind needs the connection too.
+					if e.Step == "certificate" && e.State == release.StateRunning {
+						b.Post("/v2/domains", map[string]string{"name": "blog.example.com", "ip_address": ip})
+					}
+				}
 				r, err := simulation.Rebuilds(b, b.T.Context(), b.Op)
-				if err != nil || r.Updates != nil || !strings.Contains(strings.Join(r.Notices, "\n"), "what the rebuild changes is not known") {
+				if err != nil || !r.HTTPS || r.Updates != nil || !strings.Contains(strings.Join(r.Notices, "\n"), "what the rebuild changes is not known") {
 					t.Errorf("got %+v, %v\n%s", r, err, b.History())
 				}
 				if w, _ := history(b); w.Serving() != "v1" {
