@@ -63,11 +63,8 @@ func rebuild(ctx context.Context, std stdio, due rebuildIf, opts releaseOptions)
 	if err != nil {
 		return err
 	}
-	if w.Live == nil || !w.Live.Born {
-		return &release.Preflight{Faults: []release.Fault{{Msg: "there is no live droplet to rebuild", Hint: "cattle release VERSION"}}}
-	}
-	if faults := w.GuardFaults(site); len(faults) > 0 {
-		return &release.Preflight{Faults: faults, Serving: w.Serving()}
+	if err := rebuildable(w, site); err != nil {
+		return err
 	}
 	why, note, err := due.notYet(ctx, o, w, age)
 	if err != nil {
@@ -84,6 +81,17 @@ func rebuild(ctx context.Context, std stdio, due rebuildIf, opts releaseOptions)
 		opts.notices = []string{note}
 	}
 	return releaseLoaded(ctx, std, o, p, opts)
+}
+
+// rebuildable refuses where there is nothing to rebuild, or not yet.
+func rebuildable(w *release.World, site release.Site) error {
+	if w.Live == nil || !w.Live.Born {
+		return &release.Preflight{Faults: []release.Fault{{Msg: "there is no live droplet to rebuild", Hint: "cattle release VERSION"}}}
+	}
+	if faults := w.GuardFaults(site); len(faults) > 0 {
+		return &release.Preflight{Faults: faults, Serving: w.Serving()}
+	}
+	return nil
 }
 
 // notYet is why a rebuild is not due, "" when it is, and then what it is for.

@@ -66,6 +66,7 @@ func TestScripts(t *testing.T) {
 			"live":   waitLive,
 			"billed": billed,
 			"update": update,
+			"retag":  retag,
 		},
 	})
 }
@@ -200,6 +201,16 @@ func waitLive(ts *testscript.TestScript, neg bool, args []string) {
 
 // update: the distribution has newer packages from now on.
 func update(ts *testscript.TestScript, neg bool, args []string) { boxOf(ts).cloud.PublishUpdates() }
+
+// retag FILE: the plan in the file was made when its tags stood for other images.
+func retag(ts *testscript.TestScript, neg bool, args []string) {
+	f, err := readPlanFile(ts.MkAbs(args[0]))
+	ts.Check(err)
+	for ref := range f.Images {
+		f.Images[ref] = "sha256:" + strings.Repeat("0", 64)
+	}
+	ts.Check(f.write(ts.MkAbs(args[0])))
+}
 
 // billed nothing: nothing of the account costs money now.
 func billed(ts *testscript.TestScript, neg bool, args []string) {
