@@ -254,6 +254,51 @@ func TestUnknownVerb(t *testing.T) {
 	}
 }
 
+// TestHistoryVerbs runs record and history on a folder of the test's: what is
+// given is kept as it is, and what is oldest goes first. The rest of the
+// contract is cloudtest's.
+func TestHistoryVerbs(t *testing.T) {
+	state := t.TempDir()
+	text, err := os.ReadFile(script(t, "droplet"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	moved := strings.Replace(string(text), "STATE=/var/lib/cattle\n", "STATE="+state+"\n", 1)
+	verb := func(name, in string) (string, int) {
+		cmd := exec.Command("bash", "-c", moved, "droplet", name)
+		cmd.Stdin = strings.NewReader(in)
+		out, _ := cmd.Output()
+		return string(out), cmd.ProcessState.ExitCode()
+	}
+	says := func(want string) {
+		t.Helper()
+		if got, exit := verb("history", ""); got != want || exit != 0 {
+			t.Errorf("exit status %d: %q, want %q", exit, got, want)
+		}
+	}
+	says("{}\n")
+	for _, in := range []string{"", "x\n", "{}\nx\n"} {
+		if out, exit := verb("record", in); exit != 1 || out != "" {
+			t.Errorf("%q: exit status %d, %q", in, exit, out)
+		}
+	}
+	const odd = `{"by":"$(reboot) é ' \" \\n %s"}`
+	if out, exit := verb("record", odd+"\n{\"m\":1}\n"); out != "recorded\n" || exit != 0 {
+		t.Errorf("exit status %d, %q", exit, out)
+	}
+	verb("record", `{"n":2}`)
+	says("{\"m\":1}\n" + odd + "\n{\"n\":2}\n")
+	if info, err := os.Stat(state + "/history"); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info, err)
+	}
+	for i := range 3 {
+		verb("record", fmt.Sprintf(`{"n":%d,"é":%q}`, i, strings.Repeat("x", 120<<10)))
+	}
+	if out, _ := verb("history", ""); strings.Count(out, "\n") != 3 || len(out) > 256<<10+20 || !strings.Contains(out, `{"n":1,`) {
+		t.Errorf("of 360 KiB there are %d", len(out))
+	}
+}
+
 // logLine is one of nginx's, as nginx.conf has it written.
 func logLine(at time.Time, request string, status int, agent string) string {
 	return fmt.Sprintf("203.0.113.9 - - [%s] \"%s\" %d 12 \"-\" \"%s\" blog.example.com 5f 0.001 0.001\n",

@@ -61,10 +61,22 @@ func fromTemplates(v *view) ([]File, error) {
 		if err != nil {
 			return err
 		}
+		if strings.HasPrefix(path, "/opt/cattle/") {
+			content = withoutComments(content)
+		}
 		files = append(files, File{Path: path, Mode: mode(path), Owner: "root:root", Content: content})
 		return nil
 	})
 	return files, err
+}
+
+// withoutComments takes the comment lines out of a script: whoever reads it
+// does so here, and they would be a fifth of user-data. What an interpreter is
+// named by, #!, is none.
+func withoutComments(script []byte) []byte {
+	return slices.Concat(slices.DeleteFunc(slices.Collect(bytes.Lines(script)), func(line []byte) bool {
+		return bytes.HasPrefix(bytes.TrimLeft(line, "\t "), []byte("# "))
+	})...)
 }
 
 // wants leaves out what this droplet has no use for, and templates of which it

@@ -249,6 +249,12 @@ func (m *Machine) Strip(ctx context.Context) error {
 // ends the verb on the droplet too: to open or close a session alone waits for
 // the other side, which may have stopped answering.
 func (m *Machine) stream(ctx context.Context, verb string, in io.Reader, read func(io.Reader) error) error {
+	return m.command(ctx, verb, verbScript+" "+verb, in, read)
+}
+
+// command is stream for any command of the droplet's; verb is what it is called
+// in errors.
+func (m *Machine) command(ctx context.Context, verb, line string, in io.Reader, read func(io.Reader) error) error {
 	stop := context.AfterFunc(ctx, func() { m.client.Close() })
 	defer stop()
 	session, err := m.client.NewSession()
@@ -263,7 +269,7 @@ func (m *Machine) stream(ctx context.Context, verb string, in io.Reader, read fu
 	if err != nil {
 		return err
 	}
-	if err := session.Start(verbScript + " " + verb); err != nil {
+	if err := session.Start(line); err != nil {
 		return fmt.Errorf("ask the droplet for %s: %w", verb, orCause(ctx, err))
 	}
 	var readErr error

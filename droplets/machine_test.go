@@ -173,6 +173,14 @@ func FuzzSession(f *testing.F) {
 		_, err = m.Certificates(ctx)
 		failed(err)
 		tell()
+		history, err := m.History(ctx)
+		failed(err)
+		for _, e := range history.Entries {
+			shows(t, fmt.Sprint(e.Verb, e.Release, e.Attempt, e.Reason, e.By, e.Steps, e.Standby))
+		}
+		tell()
+		failed(m.Record(ctx, droplets.Entry{}, nil))
+		tell()
 		failed(m.DeliverKey(ctx, "key"))
 		tell()
 		if status, err := m.Session(ctx, "true", droplets.Streams{Out: io.Discard, Err: io.Discard}, nil); err == nil && (status > 255 || status == 0 && signal == "" && exit != 0) {
@@ -221,6 +229,7 @@ func TestEndlessSession(t *testing.T) {
 					func(m *droplets.Machine) error { return m.Journal(ctx, func(droplets.JournalEntry) {}) },
 					func(m *droplets.Machine) error { _, err := m.Status(ctx); return err },
 					func(m *droplets.Machine) error { _, err := m.Certificates(ctx); return err },
+					func(m *droplets.Machine) error { _, err := m.History(ctx); return err },
 				} {
 					h := newHostile(t)
 					m := h.connect(t)

@@ -49,7 +49,7 @@ func newApp(std stdio) *cli.App {
 		Commands: []*cli.Command{
 			initCommand(std), secretsCommand(std), checkCommand(std), renderCommand(std), planCommand(std),
 			releaseCommand(std), rollbackCommand(std), rebuildCommand(std), unpinCommand(std), bakeCommand(std),
-			statusCommand(std), sshCommand(std), gcCommand(std), destroyCommand(std),
+			statusCommand(std), historyCommand(std), sshCommand(std), gcCommand(std), destroyCommand(std),
 			sandboxCommand(std), demoCommand(std), rehearseCommand(std), doctorCommand(std), versionCommand(std),
 		},
 		CustomAppHelpTemplate: helpTemplate,
@@ -66,6 +66,7 @@ const helpTemplate = `cattle releases a small site to fresh droplets, and nobody
     cattle rollback            the IP goes back to the standby
     cattle rebuild             the same release on a freshly patched machine
     cattle status              what is live, what is standby, what is left over
+    cattle history             who released what when, and how it went
 
 Commands:
 {{range .VisibleCommands}}    {{join .Names ", "}}{{"\t"}}{{.Usage}}

@@ -71,7 +71,7 @@ func bake(ctx context.Context, std stdio, opts bakeOptions) error {
 		return err
 	}
 	o.KeepFailed = opts.keepFailed
-	return carryOut(ctx, std, o, plan, append(notices, fmt.Sprintf("a snapshot bills $%.2f per GB and month", release.SnapshotPrice)), opts.json, opts.dryRun)
+	return carryOut(ctx, std, o, plan, nil, append(notices, fmt.Sprintf("a snapshot bills $%.2f per GB and month", release.SnapshotPrice)), opts.json, opts.dryRun)
 }
 
 // prepareBake renders the droplet that becomes a snapshot. Without a version

@@ -46,8 +46,8 @@ func usual() map[string]time.Duration {
 // aims are the steps at whose beginning half of the strikes aim: mostly at
 // the switch. One that is broken never gets far.
 func aims() map[string][]string {
-	release := []string{"create", "boot", "handoff", "gate", "switch", "switch", "switch", "confirm", "confirm", "certificate", "retire", "retire"}
-	return map[string][]string{"release": release, "rebuild": release, "rollback": {"gate", "switch", "switch", "confirm", "retire"},
+	release := []string{"create", "boot", "handoff", "gate", "switch", "switch", "switch", "confirm", "confirm", "certificate", "retire", "retire", "record"}
+	return map[string][]string{"release": release, "rebuild": release, "rollback": {"gate", "switch", "switch", "confirm", "retire", "record"},
 		"bake": {"strip", "snapshot", "snapshot", "retire"}}
 }
 

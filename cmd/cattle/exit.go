@@ -128,6 +128,7 @@ func diagnose(err error) (int, []failure) {
 		notReady   *notReady
 		silent     *notServing
 		measuring  *measure.Leftovers
+		stale      *planStale
 	)
 	switch {
 	case errors.As(err, &faults):
@@ -138,6 +139,8 @@ func diagnose(err error) (int, []failure) {
 		return exitInput, []failure{{Msg: input.Error(), Hint: input.Hint}}
 	case errors.As(err, &preflight):
 		return preflightFailures(preflight)
+	case errors.As(err, &stale):
+		return exitNotReleased, stale.failures()
 	case errors.As(err, &broken):
 		out := []failure{{Msg: broken.Error(), Hint: "cattle status shows what serves now; cattle gc cleans up"}}
 		if errors.As(err, &refused) {
@@ -180,11 +183,15 @@ func preflightFailures(e *release.Preflight) (int, []failure) {
 	return code, out
 }
 
-func refusedFailures(e *release.Refused) []failure {
-	serving := "nothing serves, as before"
-	if e.Serving != "" {
-		serving = e.Serving + " still serves"
+// notReleased says what serves after a refusal.
+func notReleased(serving string) string {
+	if serving == "" {
+		return "not released, nothing serves, as before"
 	}
+	return "not released, " + serving + " still serves"
+}
+
+func refusedFailures(e *release.Refused) []failure {
 	hint := e.Hint
 	if hint == "" {
 		hint = hintFor(e.Err)
@@ -192,7 +199,7 @@ func refusedFailures(e *release.Refused) []failure {
 	if hint == "" && (e.Step == "gate" || e.Step == "watch" || e.BootStep != "") && len(e.Leftovers) == 0 {
 		hint = "to look at the droplet when it fails, keep it: cattle release --keep-failed VERSION"
 	}
-	out := []failure{{Msg: fmt.Sprintf("not released, %s: %s", serving, e.Error()), Tail: e.Tail, Hint: hint}}
+	out := []failure{{Msg: notReleased(e.Serving) + ": " + e.Error(), Tail: e.Tail, Hint: hint}}
 	return append(out, leftoverFailures(e.Leftovers)...)
 }
 

@@ -60,10 +60,15 @@ func prepare(ctx context.Context, o *release.Operator, p *profiles.Profile, vers
 		Release: version, Attempt: id.attempt, Digest: out.userData.Digest(),
 		HostKey: id.hostKey.Fingerprint, UserData: out.userData.Bytes(),
 	}
-	if sealed != nil && p.Secrets.Deliver != profiles.DeliverUserData {
-		out.candidate.Key = id.age.Key
+	var names []string
+	if sealed != nil {
+		names = sealed.Names
+		if p.Secrets.Deliver != profiles.DeliverUserData {
+			out.candidate.Key = id.age.Key
+		}
 	}
-	return out, nil
+	out.candidate.Manifest, err = manifestOf(p, out, names)
+	return out, err
 }
 
 func seal(p *profiles.Profile, id *identity) (*cloudinit.Sealed, error) {

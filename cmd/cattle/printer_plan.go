@@ -17,6 +17,7 @@ type planJSON struct {
 	IP      string       `json:"reserved_ip,omitempty"`
 	Steps   []stepJSON   `json:"steps"`
 	Changes []changeJSON `json:"changes"`
+	Diff    *difference  `json:"diff,omitempty"`
 	Cost    costJSON     `json:"cost"`
 	Quota   *quotaJSON   `json:"quota,omitempty"`
 	Notices []string     `json:"notices,omitempty"`
@@ -47,9 +48,11 @@ type quotaJSON struct {
 
 // printPlan writes the plan for people, folded at width columns (0: not at
 // all), or for programs.
-func printPlan(w io.Writer, width int, p *release.Plan, notices []string, asJSON bool) error {
+func printPlan(w io.Writer, width int, p *release.Plan, differs *difference, notices []string, asJSON bool) error {
 	if asJSON {
-		return writeJSON(w, planToJSON(p, notices))
+		out := planToJSON(p, notices)
+		out.Diff = differs
+		return writeJSON(w, out)
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s of %s\n", strings.TrimSpace(p.Verb+" "+p.Release), p.Site.App)
@@ -61,6 +64,9 @@ func printPlan(w io.Writer, width int, p *release.Plan, notices []string, asJSON
 	}
 	for _, c := range p.Changes {
 		row(c.What+":", orNone(c.From)+" → "+c.To)
+	}
+	for _, r := range differs.rows() {
+		row(r[0]+":", r[1])
 	}
 	if limit := p.World.Account.DropletLimit; limit > 0 {
 		row("quota:", fmt.Sprintf("%d of %d droplets now, one more while it runs", p.World.InAccount, limit))
@@ -151,6 +157,7 @@ func printReport(w io.Writer, r *release.Report, asJSON bool) error {
 	if r.NewIP {
 		fmt.Fprintf(&b, "the reserved IP is new: point your domain at %s, and write it down in the profile: reserved_ip: %s\n", r.IP, r.IP)
 	}
+	b.WriteString(updatesText(r.Updates, ""))
 	if r.Standby != nil {
 		fmt.Fprintf(&b, "standby: %s; to go back: cattle rollback\n", r.Standby.Release)
 	}

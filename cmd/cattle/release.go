@@ -30,16 +30,21 @@ func noSnapshotFlag() cli.Flag {
 func releaseCommand(std stdio) *cli.Command {
 	return &cli.Command{
 		Name: "release", Usage: "put a version on a fresh droplet and move the reserved IP to it",
-		ArgsUsage: "VERSION", OnUsageError: usage, Flags: append(executeFlags(), keepFailedFlag(), noHandoffFlag(), noSnapshotFlag()),
+		ArgsUsage: "VERSION", OnUsageError: usage, Flags: append(executeFlags(), keepFailedFlag(), noHandoffFlag(), noSnapshotFlag(),
+			&cli.StringFlag{Name: "plan", Usage: "carry out the plan in this `FILE` of cattle plan --out, or refuse where it does not hold any more"}),
 		Action: func(c *cli.Context) error {
+			opts := releaseOptions{
+				verb: "release", file: c.String("file"), version: c.Args().First(), pins: noPins,
+				json: c.Bool("json"), dryRun: c.Bool("dry-run"), keepFailed: c.Bool("keep-failed"), noHandoff: c.Bool("no-handoff"),
+				noSnapshot: c.Bool("no-snapshot"), planPath: c.String("plan"),
+			}
+			if opts.planPath != "" {
+				return releasePlan(c, std, opts)
+			}
 			if err := wantArgs(c, 1, 1); err != nil {
 				return err
 			}
-			return releaseVersion(c.Context, std, releaseOptions{
-				verb: "release", file: c.String("file"), version: c.Args().First(), pins: noPins,
-				json: c.Bool("json"), dryRun: c.Bool("dry-run"), keepFailed: c.Bool("keep-failed"), noHandoff: c.Bool("no-handoff"),
-				noSnapshot: c.Bool("no-snapshot"),
-			})
+			return releaseVersion(c.Context, std, opts)
 		},
 	}
 }
@@ -49,6 +54,10 @@ type releaseOptions struct {
 	json, dryRun, keepFailed, noHandoff bool
 	noSnapshot                          bool
 	pins                                pinSource
+	notices                             []string // to be told with the plan
+	out                                 string   // where the plan is to be kept; "": nowhere
+	plan                                *planFile
+	planPath                            string // of plan, which is the one that is carried out
 }
 
 // releaseVersion is release, rebuild and plan: prepare, plan, print, execute.
@@ -77,6 +86,7 @@ func releaseLoaded(ctx context.Context, std stdio, o *release.Operator, p *profi
 	if err != nil {
 		return err
 	}
+	ready.notices = append(opts.notices, ready.notices...)
 	if err := tryGuard(ctx, ready.world); err != nil {
 		return err
 	}
@@ -88,17 +98,24 @@ func releaseLoaded(ctx context.Context, std stdio, o *release.Operator, p *profi
 	if err != nil {
 		return err
 	}
+	if err := keepOrCheck(ctx, o, plan, ready, p, opts); err != nil {
+		return err
+	}
 	o.KeepFailed = opts.keepFailed
-	return carryOut(ctx, std, o, plan, ready.notices, opts.json, opts.dryRun)
+	if !opts.dryRun {
+		o.By = author(ctx, std, p.Dir)
+	}
+	differs := ready.differences(ctx, std, o)
+	return carryOut(ctx, std, o, plan, differs, ready.notices, opts.json, opts.dryRun)
 }
 
 // carryOut prints the plan and executes the very same one.
-func carryOut(ctx context.Context, std stdio, o *release.Operator, plan *release.Plan, notices []string, asJSON, dryRun bool) error {
+func carryOut(ctx context.Context, std stdio, o *release.Operator, plan *release.Plan, differs *difference, notices []string, asJSON, dryRun bool) error {
 	if dryRun {
-		return printPlan(std.out, std.columns(), plan, notices, asJSON)
+		return printPlan(std.out, std.columns(), plan, differs, notices, asJSON)
 	}
 	// A reader that went away stops no release.
-	_ = printPlan(planWriter(std, asJSON), std.columns(), plan, notices, asJSON)
+	_ = printPlan(planWriter(std, asJSON), std.columns(), plan, differs, notices, asJSON)
 	out := newPrinter(std, asJSON)
 	o.Emit = func(e release.Event) {
 		if command, begun := plan.Remedy(e); begun {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"path/filepath"
 
 	"github.com/urfave/cli/v2"
 
@@ -27,9 +28,12 @@ func rollback(ctx context.Context, std stdio, file, version string, asJSON, dryR
 		return err
 	}
 	defer o.Login.Close()
+	if !dryRun {
+		o.By = author(ctx, std, filepath.Dir(file))
+	}
 	plan, err := release.PlanRollback(site, w, version)
 	if err != nil {
 		return err
 	}
-	return carryOut(ctx, std, o, plan, nil, asJSON, dryRun)
+	return carryOut(ctx, std, o, plan, nil, nil, asJSON, dryRun)
 }

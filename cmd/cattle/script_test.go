@@ -65,6 +65,8 @@ func TestScripts(t *testing.T) {
 			"off":    powerOff,
 			"live":   waitLive,
 			"billed": billed,
+			"update": update,
+			"retag":  retag,
 		},
 	})
 }
@@ -195,6 +197,19 @@ func waitLive(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	}
 	ts.Fatalf("%s did not become live", args[0])
+}
+
+// update: the distribution has newer packages from now on.
+func update(ts *testscript.TestScript, neg bool, args []string) { boxOf(ts).cloud.PublishUpdates() }
+
+// retag FILE: the plan in the file was made when its tags stood for other images.
+func retag(ts *testscript.TestScript, neg bool, args []string) {
+	f, err := readPlanFile(ts.MkAbs(args[0]))
+	ts.Check(err)
+	for ref := range f.Images {
+		f.Images[ref] = "sha256:" + strings.Repeat("0", 64)
+	}
+	ts.Check(f.write(ts.MkAbs(args[0])))
 }
 
 // billed nothing: nothing of the account costs money now.

@@ -54,6 +54,7 @@ func RunContract(t *testing.T, m Target) {
 	t.Run("UnknownHost", m.unknownHost)
 	t.Run("Traffic", m.traffic)
 	t.Run("Certificates", m.certificates)
+	t.Run("History", m.history)
 	t.Run("Guard", m.guard)
 }
 

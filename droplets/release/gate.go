@@ -52,7 +52,11 @@ func (r *run) gate(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	return together(errs[:])
+	err := together(errs[:])
+	if err == nil {
+		r.readUpdates(ctx)
+	}
+	return err
 }
 
 // together makes one error of those that say something of their own: a check

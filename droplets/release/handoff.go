@@ -41,6 +41,7 @@ func (r *run) carryCertificates(ctx context.Context, within time.Duration) error
 	if r.plan.watches() {
 		r.readOld(ctx, m)
 	}
+	r.readOldMachine(ctx, m)
 	return nil
 }
 

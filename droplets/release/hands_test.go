@@ -271,9 +271,9 @@ func TestEditedTagsAreNamed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		last := p.Steps[len(p.Steps)-1].Title
-		if !strings.Contains(last, fmt.Sprintf("droplet %d", live.ID)) {
-			t.Errorf("the plan ends with %q", last)
+		retire := p.Steps[len(p.Steps)-2]
+		if retire.Name != "retire" || !strings.Contains(retire.Title, fmt.Sprintf("droplet %d", live.ID)) {
+			t.Errorf("the plan ends with %q", retire.Title)
 		}
 	})
 }

@@ -29,6 +29,8 @@ type Report struct {
 	// the profile asks for no watch.
 	Watch   *WatchReport  `json:"watch,omitempty"`
 	Standby *StandbyAfter `json:"standby,omitempty"`
+	// Updates is what a rebuild brought; nil where it could not be told.
+	Updates *droplets.Updates `json:"updates,omitempty"`
 	// Snapshot is the one that a release began from, or that a bake made.
 	Snapshot *SnapshotReport `json:"snapshot,omitempty"`
 	Notices  []string        `json:"notices,omitempty"`
@@ -68,6 +70,7 @@ type run struct {
 	site  Site
 	world *World
 
+	start      time.Time
 	began      time.Time        // of the candidate: its boot counts from here
 	ordered    time.Time        // the same by the cloud's time: its lease counts from here
 	unanswered bool             // an order got no answer: it may have been carried out
@@ -77,6 +80,7 @@ type run struct {
 	status     droplets.MachineStatus
 	ports      <-chan error // what the look at the ports found, see scan
 	old        figures      // of what served before, see watch
+	oldMachine *installed   // of a rebuild; nil where it did not tell
 	ip         string
 	probe      *probe.Prober
 	guard      *guard   // armed; nil without one
@@ -104,9 +108,8 @@ type undoStep struct {
 // is left over. A nil error means that the release was seen to serve through
 // the reserved IP.
 func (o *Operator) Execute(ctx context.Context, p *Plan) (*Report, error) {
-	r := &run{Operator: o, plan: p, site: p.Site, world: p.World, ip: p.World.Reserved.IP}
+	r := &run{Operator: o, plan: p, site: p.Site, world: p.World, ip: p.World.Reserved.IP, start: time.Now()}
 	defer r.close()
-	start := time.Now()
 	if p.Base != nil {
 		r.report.Snapshot = reportOf(*p.Base, p.World.Now)
 	}
@@ -114,7 +117,7 @@ func (o *Operator) Execute(ctx context.Context, p *Plan) (*Report, error) {
 	r.report.Verb, r.report.App, r.report.Release = p.Verb, p.Site.App, p.Release
 	r.report.Attempt, r.report.Droplet = r.birth.Attempt, r.droplet.ID
 	r.report.IP, r.report.Address = r.ip, r.droplet.Address(r.ip)
-	r.report.Took = time.Since(start)
+	r.report.Took = time.Since(r.start)
 	return &r.report, err
 }
 
@@ -200,6 +203,7 @@ func (r *run) takeBack(ctx context.Context, s Step, cause error) error {
 	if failed != nil {
 		return &Broken{Err: refused, Undo: failed}
 	}
+	r.recordRefused(ctx, refused)
 	return refused
 }
 

@@ -64,6 +64,8 @@ type Candidate struct {
 	NoHandoff bool
 	// NoSnapshot has everything installed anew, as a rebuild does.
 	NoSnapshot bool
+	// Manifest is what the droplet is made of, for the next plan to compare with.
+	Manifest *droplets.Manifest
 	// Key is the age key to deliver over SSH; nil when there is none to deliver.
 	Key interface{ Reveal() string }
 }
@@ -77,6 +79,8 @@ type Operator struct {
 	// GuardToken is the API token that a guarded release hands to the live
 	// droplet while it switches: reserved_ip:update is all that it needs. A plan without a guard wants none.
 	GuardToken interface{ Reveal() string }
+	// By is who the history names for what this operator does.
+	By droplets.Author
 	// Emit is told of all that happens, from several goroutines but never at
 	// the same time.
 	Emit func(Event)

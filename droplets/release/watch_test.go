@@ -417,7 +417,9 @@ func TestWatchReconnects(t *testing.T) {
 				b.Op.Dialer = own
 				during(b, 3*time.Minute, func() { own.cut(tt.for_) })
 				r, err := b.Execute(b.T.Context(), b.Op, watched(b, "v2"))
-				if err != nil {
+				var left *release.Incomplete
+				switch unwritten := errors.As(err, &left) && len(left.Leftovers) == 1 && strings.Contains(err.Error(), "the history lacks this release"); {
+				case tt.for_ == time.Hour && !unwritten, tt.for_ < time.Hour && err != nil:
 					b.T.Fatal(err, b.History())
 				}
 				notices := strings.Join(r.Notices, "\n")
@@ -427,8 +429,9 @@ func TestWatchReconnects(t *testing.T) {
 				if n := strings.Count(notices, "does not tell"); n > 1 {
 					b.T.Errorf("told %d times", n)
 				}
-				// After the cut there is one more login, not one a sample.
-				if after := own.after; tt.for_ < time.Hour && (after < 1 || after > 5) {
+				// After the cut there is one more login, not one a sample; and one to
+				// write the history, if the watch ended in the middle of a sample.
+				if after := own.after; tt.for_ < time.Hour && (after < 1 || after > 6) {
 					b.T.Errorf("%d logins after the cut", after)
 				}
 				if tt.for_ < time.Hour && r.Watch.Requests < 1000 {

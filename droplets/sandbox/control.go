@@ -18,9 +18,10 @@ import (
 //	DELETE /_sandbox/faults          takes all back
 //	POST   /_sandbox/images/missing  {"reference":"ghcr.io/me/blog:v9"}
 //	POST   /_sandbox/images/login    {"host":"ghcr.io","username":"me","password":"…"}
+//	POST   /_sandbox/updates         packages of the distribution have updates from now on
 //
-// A POST answers 204, or 400 with {"message"}; behaviour and images are of
-// stub machines alone.
+// A POST answers 204, or 400 with {"message"}; behaviour, images and updates are
+// of stub machines alone.
 func (c *Cloud) control(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(io.LimitReader(r.Body, maxBody))
 	var answer any
@@ -44,6 +45,8 @@ func (c *Cloud) control(w http.ResponseWriter, r *http.Request) {
 		c.ClearFaults()
 	case "POST /_sandbox/images/missing":
 		err = c.controlMissing(body)
+	case "POST /_sandbox/updates":
+		c.PublishUpdates()
 	case "POST /_sandbox/images/login":
 		err = c.controlLogin(body)
 	default:
@@ -61,7 +64,7 @@ func (c *Cloud) control(w http.ResponseWriter, r *http.Request) {
 }
 
 func stubOnly(path string) bool {
-	return path == "/_sandbox/behaviour" || strings.HasPrefix(path, "/_sandbox/images/")
+	return path == "/_sandbox/behaviour" || path == "/_sandbox/updates" || strings.HasPrefix(path, "/_sandbox/images/")
 }
 
 func (c *Cloud) controlBehaviour(body []byte) error {

@@ -83,7 +83,7 @@ func (c *Cloud) planDroplet(in *createDroplet, names []string) (droplet, string)
 		return d, "User data is too long (maximum is 65536 characters)."
 	}
 	d.Region, d.Image = r.Slug, i.ID
-	d.Disk.Done = c.state.Origins[i.ID].Done
+	d.Disk.Done, d.Disk.Archive = c.state.Origins[i.ID].Done, c.state.Origins[i.ID].Archive
 	return c.planAccount(d, in, len(names))
 }
 

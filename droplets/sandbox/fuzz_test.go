@@ -34,6 +34,8 @@ func FuzzTree(f *testing.F) {
 		{Name: "etc/letsencrypt/live/cattle/cert.pem", Linkname: "/", Typeflag: tar.TypeSymlink},
 		{Name: "../../etc/passwd", Size: 1, Typeflag: tar.TypeReg},
 		{Name: "etc/letsencrypt/huge", Size: 1 << 40, Typeflag: tar.TypeReg},
+		{Name: historyPath, Size: 1, Typeflag: tar.TypeReg},
+		{Name: historyPath, Size: 1 << 40, Typeflag: tar.TypeReg},
 	} {
 		var b bytes.Buffer
 		w := tar.NewWriter(&b)
@@ -42,6 +44,13 @@ func FuzzTree(f *testing.F) {
 		f.Add(b.Bytes())
 	}
 	f.Fuzz(func(t *testing.T, tree []byte) {
+		tree, history, err := unpackHistory(tree)
+		if err != nil {
+			return
+		}
+		if n := len(strings.Join(history, "\n")); n > maxPEM {
+			t.Errorf("took %d bytes of history", n)
+		}
 		files, _, err := untar(tree)
 		if err != nil {
 			return

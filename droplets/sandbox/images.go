@@ -13,7 +13,8 @@ type origin struct {
 	Droplet int `json:"droplet"` // that it was taken of
 	// Done are the boot steps of stub machines whose work is on the disk: from
 	// this image they take no time.
-	Done []string `json:"done,omitempty"`
+	Done    []string `json:"done,omitempty"`
+	Archive int      `json:"archive,omitempty"` // as disk has it
 }
 
 // keptSteps are those boot steps that leave their work on the disk for
@@ -119,7 +120,7 @@ func (c *Cloud) snapshot(d *droplet, a *action) {
 	if a.Image == 0 {
 		a.Image = c.state.id()
 	}
-	from := origin{Base: d.Image, Droplet: d.ID, Done: c.kept(d, a)}
+	from := origin{Base: d.Image, Droplet: d.ID, Done: c.kept(d, a), Archive: d.Disk.Archive}
 	if before, own := c.state.Origins[d.Image]; own {
 		from.Base = before.Base
 	}

@@ -23,11 +23,16 @@ type disk struct {
 	// Done are the boot steps whose work was on the disk from the beginning,
 	// because it is a copy of one where they had been done.
 	Done []string `json:"done,omitempty"`
+	// Archive is the revision of the packages that it has, see archive.
+	Archive int `json:"archive,omitempty"`
 
 	Certificates []byte    `json:"certificates,omitempty"` // tar of etc/letsencrypt
 	IssueAt      time.Time `json:"issue_at"`               // when the certificate that was asked for comes
 	IssueFault   string    `json:"issue_fault,omitempty"`
 	RetryAt      time.Time `json:"retry_at"` // of the timer on the droplet
+
+	History  []string `json:"history,omitempty"`  // a line a release, oldest first
+	Manifest string   `json:"manifest,omitempty"` // a line
 }
 
 // powerOn starts a machine. The boot script runs at the first start, and
@@ -42,6 +47,9 @@ func (c *Cloud) powerOn(d *droplet, at time.Time) {
 	}
 	d.Disk.BootAt = at.Add(d.Latency.Boot)
 	d.Disk.BootFault = c.behaviour(d)
+	if d.Disk.Archive == 0 {
+		d.Disk.Archive = c.archive(at)
+	}
 	s := c.seed(d)
 	if key, there := s.files[keyPath]; there && d.Disk.Key == "" {
 		c.takeKey(d, string(key), at)

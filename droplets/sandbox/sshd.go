@@ -78,7 +78,7 @@ func (c *Cloud) serveSession(ctx context.Context, droplet int, ch ssh.NewChannel
 			ssh.DiscardRequests(requests)
 			cancel()
 		}()
-		s := &session{c, droplet, channel, channel, channel.Stderr()}
+		s := &session{cloud: c, droplet: droplet, stdin: channel, stdout: channel, stderr: channel.Stderr()}
 		status := s.run(ctx, exec.Command)
 		if status == exitCut {
 			whole.Close()

@@ -27,7 +27,9 @@ type state struct {
 	Issued   []Issued            `json:"issued"`
 	Pulled   map[string]string   `json:"pulled"` // digest to reference
 	Projects map[string]resource `json:"project_resources"`
-	VPCs     map[string]string   `json:"vpcs,omitempty"` // further ones, with their region
+	// Published is by how many revisions the archive of packages was moved on.
+	Published int               `json:"published,omitempty"`
+	VPCs      map[string]string `json:"vpcs,omitempty"` // further ones, with their region
 }
 
 func (s *state) id() int {

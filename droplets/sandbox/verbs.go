@@ -18,6 +18,7 @@ type session struct {
 	stdin   io.Reader
 	stdout  io.Writer
 	stderr  io.Writer
+	plain   bool // the command is none of our verbs
 }
 
 const (
@@ -38,11 +39,12 @@ func (s *session) run(ctx context.Context, command string) int {
 	if len(words) == 0 {
 		return 0
 	}
-	if fault := s.fault(); words[0] != verbScript || fault != "" {
+	verb := plainCommand(command)
+	s.plain = verb != ""
+	if fault := s.fault(); words[0] != verbScript && !s.plain || fault != "" {
 		return s.fail(exitNotFound, "bash: line 1: %s: No such file or directory", words[0])
 	}
-	verb := ""
-	if len(words) > 1 {
+	if !s.plain && len(words) > 1 {
 		verb = words[1]
 	}
 	s.with(func(d *droplet, now time.Time) {
@@ -56,6 +58,12 @@ func (s *session) run(ctx context.Context, command string) int {
 
 // do is what the droplet's script does for a verb.
 func (s *session) do(ctx context.Context, verb string) int {
+	switch {
+	case s.plain && verb == "apt":
+		return s.upgradable()
+	case s.plain:
+		return s.installed()
+	}
 	switch verb {
 	case "journal":
 		return s.journal(ctx)
@@ -69,6 +77,10 @@ func (s *session) do(ctx context.Context, verb string) int {
 		return s.install()
 	case "certify":
 		return s.certify(ctx)
+	case "record":
+		return s.record()
+	case "history":
+		return s.history()
 	case "strip":
 		return s.strip()
 	case "traffic":
@@ -247,35 +259,46 @@ func (c *Cloud) viewCertificate(d *droplet) any {
 	return obj{"names": names, "not_after": stamp(pair.Leaf.NotAfter)}
 }
 
-// certificates prints /etc/letsencrypt as a tar.
+// certificates prints /etc/letsencrypt as a tar, and the history with it.
 func (s *session) certificates() int {
-	tree := emptyTree()
-	s.with(func(d *droplet, _ time.Time) {
-		if len(d.Disk.Certificates) > 0 {
-			tree = d.Disk.Certificates
-		}
-	})
+	var tree []byte
+	var history []string
+	s.with(func(d *droplet, _ time.Time) { tree, history = d.Disk.Certificates, d.Disk.History })
+	if len(tree) == 0 {
+		tree = emptyTree()
+	}
+	tree, err := packHistory(tree, history)
+	if err != nil {
+		return s.fail(1, "certificates: %v", err)
+	}
 	if _, err := s.stdout.Write(tree); err != nil {
 		return 1
 	}
 	return 0
 }
 
-// install takes such a tar, and nginx its TLS server.
+// install takes such a tar: nginx gets its TLS server, and the history is the
+// other machine's.
 func (s *session) install() int {
 	b, err := io.ReadAll(bufio.NewReader(io.LimitReader(s.stdin, maxInput)))
 	if err != nil {
 		return s.fail(1, "install-certificates: %v", err)
 	}
-	pair, err := parseTree(b)
+	tree, history, err := unpackHistory(b)
 	if err != nil {
 		return s.fail(1, "install-certificates: %v", err)
 	}
-	if pair == nil {
-		return 0
+	pair, err := parseTree(tree)
+	if err != nil {
+		return s.fail(1, "install-certificates: %v", err)
 	}
 	s.with(func(d *droplet, _ time.Time) {
-		d.Disk.Certificates = b
+		if pair != nil {
+			d.Disk.Certificates = tree
+		}
+		if history != nil {
+			d.Disk.History = history
+		}
 		s.cloud.touch()
 	})
 	return 0

@@ -200,7 +200,7 @@ func (b *Bench) Render(version string, bake bool) *release.Candidate {
 	}
 	fmt.Fprintf(&u, "ssh_keys:\n  ed25519_private: %q\n  ed25519_public: %q\nruncmd: [/opt/cattle/boot]\n", host.Private, host.Public)
 	return &release.Candidate{Release: version, Attempt: attempt, Digest: strings.Repeat("a", 32), HostKey: host.Fingerprint,
-		UserData: u.Bytes(), Key: plainKey(ageKey)}
+		UserData: u.Bytes(), Key: plainKey(ageKey), Manifest: &droplets.Manifest{Release: version}}
 }
 
 // Post calls the API as somebody else's client would.

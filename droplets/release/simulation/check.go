@@ -28,6 +28,7 @@ const (
 	ends        = "every verb ends"
 	reached     = "the point of the schedule is reached"
 	guards      = "a guard takes back what nobody confirmed, and nothing else"
+	remembered  = "what is done is in the history of what serves, and none of it is lost"
 	undone      = "what an interrupt ends is undone"
 )
 
@@ -61,6 +62,7 @@ func (b *Bench) judge(s *schedule) {
 			continue
 		}
 		b.judgeOutcome(r, s)
+		b.judgeHistory(r, s)
 		if s.interruptsOnly() && r.who != earlier {
 			b.judgeUndone(r)
 		}

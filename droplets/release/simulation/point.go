@@ -31,7 +31,7 @@ func (p Point) reads() bool {
 	case http.MethodGet:
 		return true
 	case verbMethod:
-		return p.Route == "/status" || p.Route == "/journal" || p.Route == "/certificates"
+		return slices.Contains([]string{"/status", "/journal", "/certificates", "/history", "/dpkg-query"}, p.Route)
 	}
 	return false
 }
