@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/creack/pty"
+	"github.com/hinshun/vt10x"
 
 	"cattle/droplets/sandbox"
 )
@@ -200,19 +201,21 @@ func TestInterruptedTerminal(t *testing.T) {
 			if hangUp {
 				return
 			}
-			// What the terminal shows in the end: each line after its last erasure.
-			var lines []string
-			for line := range strings.Lines(p.said()) {
-				parts := strings.Split(strings.TrimRight(line, "\r\n"), "\x1b[K")
-				lines = append(lines, parts[len(parts)-1])
-			}
-			for _, want := range []string{"cattle: interrupted: ending in order", "\x1b[31m✗", "cattle: error: not released, v2 still serves: boot: interrupted"} {
+			lines := strings.Split(shownAt(p.said(), 80, 100), "\n")
+			for _, want := range []string{"cattle: interrupted: ending in order", "✗ boot", "✓ undo", "cattle: error: not released, v2 still serves: boot: interrupted"} {
 				if !slices.ContainsFunc(lines, func(line string) bool { return strings.HasPrefix(line, want) }) {
 					t.Errorf("no line of the terminal begins with %q:\n%s", want, strings.Join(lines, "\n"))
 				}
 			}
 		})
 	}
+}
+
+// shownAt is what a terminal of that size shows in the end.
+func shownAt(said string, columns, rows int) string {
+	s := screen{vt10x.New(vt10x.WithSize(columns, rows))}
+	s.Terminal.Write([]byte(said))
+	return s.text()
 }
 
 // An interruptedSite is a sandbox with v1 as standby and v2 live.

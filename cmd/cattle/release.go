@@ -99,7 +99,7 @@ func carryOut(ctx context.Context, std stdio, o *release.Operator, plan *release
 	}
 	// A reader that went away stops no release.
 	_ = printPlan(planWriter(std, asJSON), std.columns(), plan, notices, asJSON)
-	out := newPrinter(std, asJSON)
+	out := newPrinter(std, plan, asJSON)
 	o.Emit = func(e release.Event) {
 		if command, begun := plan.Remedy(e); begun {
 			std.remedy.is(command)

@@ -20,8 +20,8 @@ type stdio struct {
 	raw           rawStreams
 	env           func(string) string
 	inTTY, errTTY bool
-	width         func() int
-	remedy        *remedy // see interruptible
+	size          func() (columns, rows int) // of the reader's terminal
+	remedy        *remedy                    // see interruptible
 }
 
 type rawStreams struct{ out, err io.Writer }
@@ -35,7 +35,8 @@ func (std stdio) columns() int {
 	if !std.errTTY {
 		return 0
 	}
-	return std.width()
+	columns, _ := std.size()
+	return columns
 }
 
 // printable writes what droplets.Printable makes of the text. It may be used
