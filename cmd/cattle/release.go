@@ -30,8 +30,8 @@ func noSnapshotFlag() cli.Flag {
 func releaseCommand(std stdio) *cli.Command {
 	return &cli.Command{
 		Name: "release", Usage: "put a version on a fresh droplet and move the reserved IP to it",
-		ArgsUsage: "VERSION", OnUsageError: usage, Flags: append(executeFlags(), keepFailedFlag(), noHandoffFlag(), noSnapshotFlag()),
-		Action: func(c *cli.Context) error {
+		ArgsUsage: "VERSION", OnUsageError: usage, Flags: append(executeFlags(), reportFlag(), keepFailedFlag(), noHandoffFlag(), noSnapshotFlag()),
+		Action: withPage(std, func(std stdio, c *cli.Context) error {
 			if err := wantArgs(c, 1, 1); err != nil {
 				return err
 			}
@@ -40,7 +40,7 @@ func releaseCommand(std stdio) *cli.Command {
 				json: c.Bool("json"), dryRun: c.Bool("dry-run"), keepFailed: c.Bool("keep-failed"), noHandoff: c.Bool("no-handoff"),
 				noSnapshot: c.Bool("no-snapshot"),
 			})
-		},
+		}),
 	}
 }
 
@@ -99,15 +99,18 @@ func carryOut(ctx context.Context, std stdio, o *release.Operator, plan *release
 	}
 	// A reader that went away stops no release.
 	_ = printPlan(planWriter(std, asJSON), std.columns(), plan, notices, asJSON)
+	std.record.Planned(plan, notices)
 	out := newPrinter(std, plan, asJSON)
 	o.Emit = func(e release.Event) {
 		if command, begun := plan.Remedy(e); begun {
 			std.remedy.is(command)
 		}
 		out.event(e)
+		std.record.Happened(e)
 	}
 	report, err := o.Execute(ctx, plan)
 	out.close()
+	std.record.Came(report)
 	var incomplete *release.Incomplete
 	if err != nil && !errors.As(err, &incomplete) {
 		return err

@@ -27,13 +27,14 @@ func mayImport() map[string][]string {
 		"cattle/droplets/sandbox/nspawn":   {"cattle/droplets/sandbox"},
 		"cattle/droplets/sandbox/internet": {},
 		"cattle/cmd/cattle/terminal":       {},
+		"cattle/cmd/cattle/page":           {"cattle/droplets", "cattle/droplets/release", "cattle/droplets/release/probe"},
 		// For tests alone: no room imports them.
 		"cattle/droplets/cloudtest":          {},
 		"cattle/droplets/release/simulation": {"cattle/droplets", "cattle/droplets/release", "cattle/droplets/release/probe", "cattle/droplets/sandbox", "cattle/droplets/sandbox/described"},
 		"cattle/droplets/sandbox/described":  {},
 		"cattle/cmd/cattle": {"cattle/profiles", "cattle/secrets", "cattle/cloudinit", "cattle/droplets", "cattle/droplets/release",
 			"cattle/droplets/release/probe", "cattle/droplets/sandbox", "cattle/droplets/sandbox/nspawn",
-			"cattle/droplets/sandbox/internet", "cattle/droplets/measure", "cattle/examples", "cattle/cmd/cattle/terminal"},
+			"cattle/droplets/sandbox/internet", "cattle/droplets/measure", "cattle/examples", "cattle/cmd/cattle/terminal", "cattle/cmd/cattle/page"},
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"unicode/utf8"
 
+	"cattle/cmd/cattle/page"
 	"cattle/droplets"
 )
 
@@ -22,6 +23,7 @@ type stdio struct {
 	inTTY, errTTY bool
 	size          func() (columns, rows int) // of the reader's terminal
 	remedy        *remedy                    // see interruptible
+	record        *page.Record               // for the page of --report; nil: none
 }
 
 type rawStreams struct{ out, err io.Writer }
