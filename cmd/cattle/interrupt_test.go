@@ -55,6 +55,7 @@ func interruptions() []interruption {
 		{name: "survey", args: "release v3", fault: hanging(http.MethodGet, "/v2/account"), at: "GET /v2/account", says: []string{`error: .*interrupted`}},
 		{name: "create, twice", args: "release v3", fault: hanging(http.MethodPost, "/v2/droplets"), at: "POST /v2/droplets", second: true, next: attempt},
 		{name: "boot", args: "release v3", release: hangs, at: "boot: packages", says: undone},
+		{name: "boot, with a page", args: "release --report page.html v3", release: hangs, at: "boot: packages", says: append(undone, `the page to look at is page\.html`)},
 		{name: "boot, SIGTERM", args: "rebuild --json", release: hangs, at: `"step":"packages"`, signal: syscall.SIGTERM, says: []string{`"exit_status":130`}},
 		{name: "boot, twice", args: "release v3", release: hangs, fault: hanging(http.MethodDelete, "/v2/droplets/*"), at: "boot: packages", second: true, next: attempt},
 		{name: "bake", args: "bake v3", release: hangs, at: "boot: packages", says: []string{`undo: destroy the baking droplet`, `no snapshot was made: boot: interrupted`}},
