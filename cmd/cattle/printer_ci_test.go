@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"strings"
 	"testing"
 
@@ -85,6 +86,19 @@ func TestNoWordIsACommand(t *testing.T) {
 	}
 	if annotations != 2 {
 		t.Errorf("%d annotations, want one for each failure\n%s", annotations, out.String())
+	}
+}
+
+// TestNoWordChangesJSON: what a program reads is what was said.
+func TestNoWordChangesJSON(t *testing.T) {
+	const said = "###[error]##[x] ::a\n::b"
+	var out bytes.Buffer
+	if err := writeJSON(noCommands{&out}, said); err != nil {
+		t.Fatal(err)
+	}
+	var got string
+	if err := json.Unmarshal(out.Bytes(), &got); err != nil || got != said {
+		t.Errorf("%q, %v: %s", got, err, &out)
 	}
 }
 

@@ -120,7 +120,6 @@ func (l *live) takeBoot(row liveRow) {
 		l.boot = append(l.boot, row)
 		return
 	}
-	row.began = l.boot[i].began
 	l.boot[i] = row
 }
 
