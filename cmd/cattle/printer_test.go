@@ -63,6 +63,20 @@ func (s screen) Write(b []byte) (int, error) {
 	return s.Terminal.Write([]byte(strings.ReplaceAll(string(b), "\n", "\r\n")))
 }
 
+// The emulator leaves it to its users to lock what these two read.
+
+func (s screen) Size() (columns, rows int) {
+	s.Lock()
+	defer s.Unlock()
+	return s.Terminal.Size()
+}
+
+func (s screen) CursorVisible() bool {
+	s.Lock()
+	defer s.Unlock()
+	return s.Terminal.CursorVisible()
+}
+
 // text is what the screen shows, without what is empty.
 func (s screen) text() string {
 	var out []string
