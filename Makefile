@@ -14,7 +14,7 @@ BLOG  := examples/blog/app
 SECONDS ?= 60
 SIMULATION := ./droplets/release/simulation
 
-.PHONY: build demo test soak chaos e2e e2e-machines e2e-guard e2e-images clients lint bench fuzz clean
+.PHONY: build demo test seen soak chaos e2e e2e-machines e2e-guard e2e-images clients lint bench fuzz clean
 
 build:
 	@mkdir -p bin
@@ -34,6 +34,12 @@ test:
 	# All of the simulation, and the table of it: above was a tenth. Its goroutines
 	# begin with stacks as large as they become: an eighth less time.
 	GODEBUG=adaptivestackstart=1 $(GO) test -count=1 -v -timeout 20m $(SIMULATION)
+
+# What is there to be looked at: the page of --report in a Chromium, the live
+# list in a tmux, both of which have to be installed. Screenshots go to bin/seen.
+seen:
+	@mkdir -p bin/seen
+	SEEN=$(CURDIR)/bin/seen $(GO) test -tags seen -count=1 -timeout 10m -run TestSeen -v ./cmd/cattle/
 
 soak:
 	$(GO) test -count=1 -v -timeout 0 -run 'TestSoak$$' $(SIMULATION) -soak $(SECONDS)s
@@ -80,11 +86,13 @@ lint:
 	$(GO) vet ./...
 	$(GO) vet -tags live ./droplets/cloudtest/
 	$(GO) vet -tags chaos ./cmd/cattle/
+	$(GO) vet -tags seen ./cmd/cattle/
 	$(GO) vet -tags clients ./droplets/sandbox/
 	$(GO) vet -tags e2e ./cmd/cattle/ ./droplets/sandbox/nspawn/
 	$(GO) tool staticcheck ./...
 	$(GO) tool staticcheck -tags e2e ./cmd/cattle/ ./droplets/sandbox/nspawn/
 	$(GO) tool staticcheck -tags chaos ./cmd/cattle/
+	$(GO) tool staticcheck -tags seen ./cmd/cattle/
 	$(GO) -C $(BLOG) vet ./...
 	staticcheck=$$($(GO) tool -n staticcheck) && cd $(BLOG) && $$staticcheck ./...
 

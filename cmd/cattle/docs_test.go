@@ -31,6 +31,7 @@ import (
 //	                        are looked up; those of docs/rehearsal.md are run, in their
 //	                        order, by the end-to-end tests
 //	text output             has lines that the commands before it printed
+//	json                    has lines as commands print them; see TestJSONIsDocumented
 //
 // A block that begins with a comment such as `# cattle.yaml` is that file. What
 // a document needs before its commands make sense is in a comment of its own:
@@ -147,7 +148,7 @@ func (d *document) checkProfiles(t *testing.T) {
 	for _, b := range d.blocks {
 		kind, rest, _ := strings.Cut(b.info, " ")
 		switch {
-		case !slices.Contains([]string{"yaml", "sh", "text"}, kind):
+		case !slices.Contains([]string{"yaml", "sh", "text", "json"}, kind):
 			t.Errorf("%s:%d: the test does not know blocks of %q", d.path, b.line, b.info)
 		case kind != "yaml":
 		case rest == "compose":

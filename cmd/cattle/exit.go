@@ -54,14 +54,10 @@ func report(ctx context.Context, err error, std stdio, asJSON bool) int {
 	if errors.As(err, &remote) {
 		return remote.status
 	}
-	code, failures := diagnose(err)
+	code, failures := endOf(ctx, err)
 	var faults profiles.Diagnostics
 	if errors.As(err, &faults) {
 		printFaults(std, faults, asJSON)
-	}
-	// A release that was interrupted after its confirm serves all the same.
-	if errors.Is(context.Cause(ctx), errInterrupted) && code != exitLeftover {
-		code = exitInterrupted
 	}
 	if asJSON {
 		writeJSON(std.out, map[string]any{"message_type": "error", "exit_status": code, "failures": failures})
@@ -70,7 +66,22 @@ func report(ctx context.Context, err error, std stdio, asJSON bool) int {
 	for _, f := range failures {
 		f.print(std.err)
 	}
+	annotate(std, code, failures)
 	return code
+}
+
+// endOf is the exit status of a command that ended with err, and what to
+// say of it.
+func endOf(ctx context.Context, err error) (int, []failure) {
+	if err == nil {
+		return exitDone, nil
+	}
+	code, failures := diagnose(err)
+	// A release that was interrupted after its confirm serves all the same.
+	if errors.Is(context.Cause(ctx), errInterrupted) && code != exitLeftover {
+		code = exitInterrupted
+	}
+	return code, failures
 }
 
 func (f failure) print(w io.Writer) {
@@ -98,10 +109,12 @@ func writeJSON(w io.Writer, v any) error {
 	return err
 }
 
-// escape escapes what JSON leaves alone and terminals may obey: control
-// characters from 0x7f on, and those that turn the direction of the text.
+// escape escapes what JSON leaves alone and readers may obey: control
+// characters from 0x7f on, those that turn the direction of the text, and what
+// GitHub's runner takes for a command anywhere in a line.
 func escape(line []byte) []byte {
 	var out []byte
+	line = bytes.ReplaceAll(line, []byte("##["), []byte(`#\u0023[`))
 	for _, r := range string(line) {
 		if r == '\n' || unicode.IsPrint(r) {
 			out = utf8.AppendRune(out, r)

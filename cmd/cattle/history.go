@@ -11,6 +11,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"cattle/cmd/cattle/terminal"
 	"cattle/droplets"
 	"cattle/droplets/release"
 )
@@ -101,7 +102,7 @@ func historyText(app string, shown []droplets.Entry, all, width int) string {
 	for i, row := range strings.Split(strings.TrimRight(rows.String(), "\n"), "\n") {
 		b.WriteString(strings.TrimRight(row, " ") + "\n")
 		for _, line := range details(shown[i]) {
-			fmt.Fprintf(&b, "    %s\n", hang(line, width-4, 4))
+			fmt.Fprintf(&b, "    %s\n", terminal.Fold(line, width-4, 4))
 		}
 	}
 	if older := all - len(shown); older > 0 {

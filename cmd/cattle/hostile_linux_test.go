@@ -227,7 +227,7 @@ func obeyed(t *testing.T, who, text string) {
 }
 
 // styling is all that cattle itself sends to a terminal beside text.
-var styling = regexp.MustCompile(`\r\x1b\[K|\x1b\[(0|1|2|31|32|33)m`)
+var styling = regexp.MustCompile(`\r\x1b\[J|\x1b\[\?25l\x1b\[\?7l|(\x1b\[\d+A)?\r\x1b\[\?7h\x1b\[\?25h|\x1b\[(0|1|2|31|32|33)m`)
 
 // printableOnly holds the output to printable lines, of which none is forged.
 func printableOnly(t *testing.T, args []string, out string) {
@@ -235,7 +235,7 @@ func printableOnly(t *testing.T, args []string, out string) {
 	text := styling.ReplaceAllString(out, "")
 	obeyed(t, strings.Join(args, " "), text)
 	// The text that was said has styling too; between its words there is none of ours.
-	if strings.Contains(out, "\x1b[31m\uFFFD") || regexp.MustCompile(`2J\r\x1b`).MatchString(out) {
+	if strings.Contains(out, "\x1b[31m\uFFFD") || regexp.MustCompile(`2J\r\x1b\[K`).MatchString(out) {
 		t.Errorf("cattle %s passed styling on: %q", strings.Join(args, " "), out)
 	}
 	for line := range strings.Lines(text) {

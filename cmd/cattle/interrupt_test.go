@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/creack/pty"
+	"github.com/hinshun/vt10x"
 
 	"cattle/droplets/sandbox"
 )
@@ -54,6 +55,7 @@ func interruptions() []interruption {
 		{name: "survey", args: "release v3", fault: hanging(http.MethodGet, "/v2/account"), at: "GET /v2/account", says: []string{`error: .*interrupted`}},
 		{name: "create, twice", args: "release v3", fault: hanging(http.MethodPost, "/v2/droplets"), at: "POST /v2/droplets", second: true, next: attempt},
 		{name: "boot", args: "release v3", release: hangs, at: "boot: packages", says: undone},
+		{name: "boot, with a page", args: "release --report page.html v3", release: hangs, at: "boot: packages", says: append(undone, `the page to look at is page\.html`)},
 		{name: "boot, SIGTERM", args: "rebuild --json", release: hangs, at: `"step":"packages"`, signal: syscall.SIGTERM, says: []string{`"exit_status":130`}},
 		{name: "boot, twice", args: "release v3", release: hangs, fault: hanging(http.MethodDelete, "/v2/droplets/*"), at: "boot: packages", second: true, next: attempt},
 		{name: "bake", args: "bake v3", release: hangs, at: "boot: packages", says: []string{`undo: destroy the baking droplet`, `no snapshot was made: boot: interrupted`}},
@@ -200,19 +202,21 @@ func TestInterruptedTerminal(t *testing.T) {
 			if hangUp {
 				return
 			}
-			// What the terminal shows in the end: each line after its last erasure.
-			var lines []string
-			for line := range strings.Lines(p.said()) {
-				parts := strings.Split(strings.TrimRight(line, "\r\n"), "\x1b[K")
-				lines = append(lines, parts[len(parts)-1])
-			}
-			for _, want := range []string{"cattle: interrupted: ending in order", "\x1b[31m✗", "cattle: error: not released, v2 still serves: boot: interrupted"} {
+			lines := strings.Split(shownAt(p.said(), 80, 100), "\n")
+			for _, want := range []string{"cattle: interrupted: ending in order", "✗ boot", "✓ undo", "cattle: error: not released, v2 still serves: boot: interrupted"} {
 				if !slices.ContainsFunc(lines, func(line string) bool { return strings.HasPrefix(line, want) }) {
 					t.Errorf("no line of the terminal begins with %q:\n%s", want, strings.Join(lines, "\n"))
 				}
 			}
 		})
 	}
+}
+
+// shownAt is what a terminal of that size shows in the end.
+func shownAt(said string, columns, rows int) string {
+	s := screen{vt10x.New(vt10x.WithSize(columns, rows))}
+	s.Terminal.Write([]byte(said))
+	return s.text()
 }
 
 // An interruptedSite is a sandbox with v1 as standby and v2 live.

@@ -49,8 +49,8 @@ func TestNoSecretIsSeen(t *testing.T) {
 	}
 
 	var seen bytes.Buffer
-	for _, args := range []string{"check --json", "plan v1", "plan --json v1", "render v1", "render --format files -o tree v1", "release v1", "release v2", "release --json v3",
-		"release v4", "bake", "bake --json v4", "release v5", "rollback", "unpin", "rebuild", "status --json", "gc", "destroy --yes"} {
+	for _, args := range []string{"check --json", "plan v1", "plan --json v1", "render v1", "render --format files -o tree v1", "release v1", "release --report v2.html v2", "release --json --report v3.html v3",
+		"release --report v4.html v4", "bake", "bake --json v4", "release v5", "rollback", "unpin", "rebuild", "status --json", "gc", "destroy --yes"} {
 		cmd := exec.CommandContext(t.Context(), typedCattle(t), strings.Fields(args)...)
 		cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = dir, env, &seen, &seen
 		err := cmd.Run()
@@ -68,6 +68,13 @@ func TestNoSecretIsSeen(t *testing.T) {
 		}
 		return err
 	})
+	for _, page := range []string{"v2.html", "v3.html", "v4.html"} {
+		b, err := os.ReadFile(filepath.Join(dir, page))
+		if err != nil {
+			t.Error(err)
+		}
+		seen.Write(b)
+	}
 	all := unpacked(t, seen.Bytes())
 	values["the operator's key"] = operator
 	if key := regexp.MustCompile(`AGE-SECRET-KEY-1[0-9A-Z]{20,}`).Find(all); key != nil {

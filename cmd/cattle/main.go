@@ -12,7 +12,8 @@ func main() {
 	std := newStdio(os.Stdin, os.Stdout, os.Stderr)
 	std.env = os.Getenv
 	std.inTTY, std.errTTY = term.IsTerminal(int(os.Stdin.Fd())), term.IsTerminal(int(os.Stderr.Fd()))
-	std.width = func() int { w, _, _ := term.GetSize(int(os.Stderr.Fd())); return w }
+	std.size = func() (int, int) { w, h, _ := term.GetSize(int(os.Stderr.Fd())); return w, h }
+	std = std.fitForCI()
 	std.remedy = &remedy{}
 	ctx, stop := interruptible(std)
 	code := run(ctx, os.Args, std)

@@ -19,12 +19,15 @@ type printer interface {
 	close()
 }
 
-func newPrinter(std stdio, asJSON bool) printer {
+func newPrinter(std stdio, plan *release.Plan, asJSON bool) printer {
+	groups, ci := groupsOf(std)
 	switch {
 	case asJSON:
 		return jsonPrinter{std.out}
+	case ci:
+		return &groupPrinter{plainPrinter: plainPrinter{std.err}, groups: groups, raw: std.raw.err}
 	case std.errTTY && std.env("TERM") != "dumb" && std.env("CI") == "":
-		return newLive(std)
+		return newLive(std, plan.Steps)
 	}
 	return plainPrinter{std.err}
 }
@@ -36,9 +39,11 @@ func say(w io.Writer, text string) error {
 	return err
 }
 
+var oneLine = strings.NewReplacer("\n", " ", "\t", " ")
+
 // flat is text on one line, whoever wrote it: what begins a line is ours.
 func flat(text string) string {
-	return strings.ReplaceAll(droplets.Printable(text), "\n", " ")
+	return oneLine.Replace(droplets.Printable(text))
 }
 
 // jsonPrinter writes events as they are.

@@ -1,40 +1,52 @@
 package main
 
 import (
-	"fmt"
-	"io"
+	"cmp"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"cattle/cmd/cattle/terminal"
 	"cattle/droplets/release"
 )
 
-// live shows finished steps as lines that stay, and below them one line that
-// moves: the running step, its time, and the boot steps that run under it.
+// live shows each finished step as a line that stays. Below them are rows that
+// move: the running step, the steps of the boot while it is one, and what is
+// still to come.
 type live struct {
-	w      io.Writer
-	width  func() int
+	screen *terminal.Screen
 	colour bool
 	done   chan struct{}
 	wg     sync.WaitGroup
 
-	mu      sync.Mutex
-	step    string
-	text    string
-	started time.Time
-	boot    []string // boot steps that run now
-	frame   int
+	mu    sync.Mutex
+	step  *liveRow // that runs; nil: none
+	boot  []liveRow
+	ahead []string // steps of the plan that have not begun
+	frame int
 }
 
-// frameEvery is how often the moving line is drawn.
+// A liveRow is a step, of the plan or of the boot.
+type liveRow struct {
+	name, text string
+	state      release.State
+	began      time.Time
+	took       time.Duration // once it is over
+}
+
+// frameEvery is how often the rows are drawn. The size is asked each time, so a
+// terminal that was resized is drawn right within one frame.
 const frameEvery = 125 * time.Millisecond
 
 const frames = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 
-func newLive(std stdio) *live {
-	l := &live{w: std.raw.err, width: std.width, colour: colours(std), done: make(chan struct{})}
+// newLive shows a plan of those steps.
+func newLive(std stdio, steps []release.Step) *live {
+	l := &live{screen: terminal.NewScreen(std.raw.err, std.size), colour: colours(std), done: make(chan struct{})}
+	for _, s := range steps {
+		l.ahead = append(l.ahead, s.Name)
+	}
 	l.wg.Go(l.animate)
 	return l
 }
@@ -47,7 +59,7 @@ func (l *live) animate() {
 		case <-tick.C:
 			l.mu.Lock()
 			l.frame++
-			l.draw()
+			l.screen.Show(nil, l.rows())
 			l.mu.Unlock()
 		case <-l.done:
 			return
@@ -58,79 +70,178 @@ func (l *live) animate() {
 func (l *live) event(e release.Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	e.Step = flat(e.Step)
-	switch {
-	case e.Kind == release.KindNotice:
-		l.keep("  ", "note: "+flat(e.Text))
-	case e.Kind == release.KindBoot:
-		l.bootEvent(e)
-	case e.Kind == release.KindWatch:
-		l.text = flat(e.Text)
-	case e.State == release.StateRunning:
-		l.step, l.text, l.started = e.Step, flat(e.Text), e.Time
-	case e.State == release.StateOK:
-		l.keep(l.paint("32", "✓ "), cut(l.row(e.Step, e.Elapsed, l.text), l.width()-3))
-		l.step = ""
-	case e.State == release.StateSkipped:
-		l.keep("– ", l.row(e.Step, e.Elapsed, l.folded(e.Text)))
-		l.step = ""
-	default:
-		// Not cut: this is what the reader has to know.
-		l.keep(l.paint("31", "✗ "), l.row(e.Step, e.Elapsed, l.folded(e.Text)))
-		l.step = ""
-	}
-	l.draw()
+	kept := l.take(e)
+	l.screen.Show(kept, l.rows())
 }
 
-func (l *live) bootEvent(e release.Event) {
-	l.boot = slices.DeleteFunc(l.boot, func(s string) bool { return s == e.Step })
-	switch e.State {
-	case release.StateRunning:
-		l.boot = append(l.boot, e.Step)
-	case release.StateOK:
-		l.keep("  ", l.paint("2", l.row("  "+e.Step, e.Elapsed, "")))
+func (l *live) close() {
+	close(l.done)
+	l.wg.Wait()
+	l.screen.Clear()
+}
+
+// take changes the rows as an event says, and returns the lines that stay.
+func (l *live) take(e release.Event) (kept []string) {
+	columns, _ := l.screen.Size()
+	row := liveRow{flat(e.Step), flat(e.Text), e.State, e.Time, e.Elapsed}
+	switch {
+	case e.Kind == release.KindNotice:
+		return []string{"  note: " + terminal.Fold(row.text, columns-8, 8)}
+	case e.Kind == release.KindBoot:
+		l.takeBoot(row)
+	case e.Kind == release.KindWatch:
+		if l.step != nil {
+			l.step.text = row.text
+		}
+	case e.State == release.StateRunning:
+		l.step, l.boot = &row, nil
+		l.ahead = behind(l.ahead, e.Step)
 	default:
-		l.keep("  ", l.paint("31", "  "+line(e)))
+		kept = l.ended(row)
+		l.step, l.boot = nil, nil
 	}
+	return kept
+}
+
+// behind are the steps that come after one. What is not of the plan is an
+// undoing, after which nothing comes.
+func behind(steps []string, name string) []string {
+	i := slices.Index(steps, name)
+	if i < 0 {
+		return nil
+	}
+	return steps[i+1:]
+}
+
+// takeBoot keeps a step of the boot at the place where it began.
+func (l *live) takeBoot(row liveRow) {
+	i := slices.IndexFunc(l.boot, func(b liveRow) bool { return b.name == row.name })
+	if i < 0 {
+		l.boot = append(l.boot, row)
+		return
+	}
+	l.boot[i] = row
+}
+
+// ended folds a step that is over into a line. Of a boot that failed the steps
+// that are to blame stay too.
+func (l *live) ended(row liveRow) []string {
+	columns, _ := l.screen.Size()
+	room := columns - rowIndent
+	if row.state == release.StateOK {
+		if l.step != nil && row.text == "" {
+			row.text = cmp.Or(l.longest(room), l.step.text)
+		}
+		return []string{l.mark(row.state) + heading(row, terminal.Cut(row.text, room))}
+	}
+	// Not cut: this is what the reader has to know.
+	kept := []string{l.mark(row.state) + heading(row, terminal.Fold(row.text, room, rowIndent))}
+	if row.state == release.StateFailed {
+		kept = append(kept, l.blamed()...)
+	}
+	return kept
+}
+
+// blamed are the steps of a boot that failed: those that failed, and in a line
+// those that did not get that far.
+func (l *live) blamed() (kept []string) {
+	columns, _ := l.screen.Size()
+	var rest []string
+	for _, b := range l.boot {
+		switch b.state {
+		case release.StateFailed:
+			kept = append(kept, "    "+l.mark(b.state)+heading(b, "failed"))
+		case release.StateRunning:
+			rest = append(rest, b.name+" was not over")
+		case release.StateSkipped:
+			rest = append(rest, b.name+" was not begun")
+		}
+	}
+	if len(rest) > 0 {
+		kept = append(kept, "    – "+terminal.Fold(strings.Join(rest, ", "), columns-6, 6))
+	}
+	return kept
+}
+
+// longest names the boot's steps that took longest, as many as fit.
+func (l *live) longest(room int) string {
+	steps := slices.Clone(l.boot)
+	slices.SortStableFunc(steps, func(a, b liveRow) int { return cmp.Compare(b.took, a.took) })
+	text := ""
+	for i, s := range steps {
+		part := s.name + " " + seconds(s.took)
+		if i > 0 {
+			part = ", " + part
+		}
+		if terminal.Width(text+part) > room-len(", …") {
+			return strings.TrimPrefix(text+", …", ", ")
+		}
+		text += part
+	}
+	return text
+}
+
+// rows are what moves, no longer than the terminal is wide and high.
+func (l *live) rows() []string {
+	if l.step == nil {
+		return nil
+	}
+	columns, room := l.screen.Size()
+	rows := []string{l.moving(*l.step, columns)}
+	for _, b := range l.shownBoot(room - 2) { // the step's own row and what is ahead
+		rows = append(rows, "    "+l.moving(b, columns-4))
+	}
+	if len(l.ahead) > 0 {
+		rows = append(rows, l.paint("2", terminal.Cut("  then "+strings.Join(l.ahead, ", "), columns)))
+	}
+	return rows
+}
+
+// shownBoot are the boot's rows; where there is no room for all, only those that
+// are not done.
+func (l *live) shownBoot(room int) []liveRow {
+	if len(l.boot) <= room {
+		return l.boot
+	}
+	return slices.DeleteFunc(slices.Clone(l.boot), func(b liveRow) bool { return b.state == release.StateOK })
+}
+
+// moving is a row that is drawn again and again: of one that runs, the time
+// until now.
+func (l *live) moving(row liveRow, columns int) string {
+	mark := l.mark(row.state)
+	if row.state == release.StateRunning {
+		row.took = time.Since(row.began)
+		spinner := []rune(frames)
+		mark = string(spinner[l.frame%len(spinner)]) + " "
+	}
+	text := terminal.Cut(heading(row, row.text), columns-2)
+	if row.state == release.StateOK {
+		text = l.paint("2", text)
+	}
+	return mark + text
 }
 
 // rowIndent is where the text of a row begins: mark, name, time and their gaps.
-const rowIndent = 2 + 14 + 1 + 7 + 2
+const rowIndent = 2 + nameColumns + 1 + 7 + 2
 
-// folded is text that is not cut, but folded under the row that it belongs to.
-func (l *live) folded(text string) string {
-	return hang(flat(text), l.width()-rowIndent, rowIndent)
+const nameColumns = 14
+
+// heading lines up a step's name, its time and what is to be said of it.
+func heading(row liveRow, text string) string {
+	took := seconds(row.took)
+	s := terminal.Pad(row.name, nameColumns) + " " + strings.Repeat(" ", max(0, 7-len(took))) + took
+	return strings.TrimRight(s+"  "+text, " ")
 }
 
-// row lines up a step's name, its time and what it does.
-func (l *live) row(name string, took time.Duration, text string) string {
-	return fmt.Sprintf("%-14s %7s  %s", name, seconds(took), text)
-}
-
-// keep writes a line that stays in the scrollback.
-func (l *live) keep(mark, text string) { fmt.Fprintf(l.w, "\r\x1b[K%s%s\n", mark, text) }
-
-// draw writes the moving line, cut to the terminal's width: a line that wraps
-// could not be taken back.
-func (l *live) draw() {
-	if l.step == "" {
-		fmt.Fprint(l.w, "\r\x1b[K")
-		return
+func (l *live) mark(s release.State) string {
+	switch s {
+	case release.StateOK:
+		return l.paint("32", "✓") + " "
+	case release.StateFailed:
+		return l.paint("31", "✗") + " "
 	}
-	text := l.text
-	if len(l.boot) > 0 {
-		text = strings.Join(l.boot, ", ")
-	}
-	text = l.row(l.step, time.Since(l.started), text)
-	runes := []rune(frames)
-	fmt.Fprintf(l.w, "\r\x1b[K%c %s", runes[l.frame%len(runes)], cut(text, l.width()-3))
-}
-
-func cut(s string, n int) string {
-	if r := []rune(s); n > 0 && len(r) > n {
-		return string(r[:n])
-	}
-	return s
+	return "– "
 }
 
 func (l *live) paint(code, s string) string {
@@ -138,10 +249,4 @@ func (l *live) paint(code, s string) string {
 		return s
 	}
 	return "\x1b[" + code + "m" + s + "\x1b[0m"
-}
-
-func (l *live) close() {
-	close(l.done)
-	l.wg.Wait()
-	fmt.Fprint(l.w, "\r\x1b[K")
 }

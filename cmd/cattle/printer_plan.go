@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"unicode/utf8"
 
+	"cattle/cmd/cattle/terminal"
 	"cattle/droplets/release"
 )
 
@@ -57,7 +57,7 @@ func printPlan(w io.Writer, width int, p *release.Plan, differs *difference, not
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s of %s\n", strings.TrimSpace(p.Verb+" "+p.Release), p.Site.App)
 	row := func(name, text string) {
-		fmt.Fprintf(&b, "  %-15s %s\n", name, hang(text, width-18, 18))
+		fmt.Fprintf(&b, "  %-15s %s\n", name, terminal.Fold(text, width-18, 18))
 	}
 	for i, s := range p.Steps {
 		row(fmt.Sprintf("%d. %s", i+1, s.Name), s.Title)
@@ -78,30 +78,9 @@ func printPlan(w io.Writer, width int, p *release.Plan, differs *difference, not
 	return say(w, b.String())
 }
 
-// hang folds text at word ends and indents what follows the first line.
-func hang(text string, width, indent int) string {
-	var b strings.Builder
-	column := 0
-	for word := range strings.FieldsSeq(text) {
-		n := utf8.RuneCountInString(word)
-		switch {
-		case column == 0:
-		case width > 0 && column+1+n > width:
-			b.WriteString("\n" + strings.Repeat(" ", indent))
-			column = 0
-		default:
-			b.WriteByte(' ')
-			column++
-		}
-		b.WriteString(word)
-		column += n
-	}
-	return b.String()
-}
-
 func planToJSON(p *release.Plan, notices []string) planJSON {
 	out := planJSON{Type: "plan", Verb: p.Verb, App: p.Site.App, Release: p.Release, IP: p.World.Reserved.IP,
-		Cost: costJSON(p.Cost), Notices: notices}
+		Cost: costJSON(p.Cost), Notices: notices, Changes: []changeJSON{}, Steps: []stepJSON{}} // lists, never null
 	for _, c := range p.Changes {
 		out.Changes = append(out.Changes, changeJSON(c))
 	}

@@ -52,9 +52,16 @@ func printFaults(std stdio, faults profiles.Diagnostics, asJSON bool) error {
 	return nil
 }
 
-// colours tells whether the reader can see them (https://no-color.org).
+// colours tells whether the reader can see them, and wants them: see
+// https://no-color.org and https://bixense.com/clicolors.
 func colours(std stdio) bool {
-	return std.errTTY && std.env("NO_COLOR") == "" && std.env("TERM") != "dumb"
+	switch force := std.env("CLICOLOR_FORCE"); {
+	case std.env("NO_COLOR") != "":
+		return false
+	case force != "" && force != "0":
+		return true
+	}
+	return std.errTTY && std.env("TERM") != "dumb" && std.env("CLICOLOR") != "0"
 }
 
 // siteOf is what the release protocol has to know of the profile. services are

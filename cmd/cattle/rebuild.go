@@ -16,10 +16,10 @@ import (
 func rebuildCommand(std stdio) *cli.Command {
 	return &cli.Command{
 		Name: "rebuild", Usage: "put the live version on a fresh, freshly patched droplet", OnUsageError: usage,
-		Flags: append(executeFlags(), keepFailedFlag(), noHandoffFlag(),
+		Flags: append(executeFlags(), reportFlag(), keepFailedFlag(), noHandoffFlag(),
 			&cli.StringFlag{Name: "if-older-than", Usage: "only if the live droplet is at least this old: `7d`, 36h"},
 			&cli.BoolFlag{Name: "if-updates", Usage: "only if a fresh droplet would have newer packages than the live one"}),
-		Action: func(c *cli.Context) error {
+		Action: withPage(std, func(std stdio, c *cli.Context) error {
 			if err := wantArgs(c, 0, 0); err != nil {
 				return err
 			}
@@ -27,7 +27,7 @@ func rebuildCommand(std stdio) *cli.Command {
 				verb: "rebuild", file: c.String("file"), json: c.Bool("json"), dryRun: c.Bool("dry-run"),
 				keepFailed: c.Bool("keep-failed"), noHandoff: c.Bool("no-handoff"),
 			})
-		},
+		}),
 	}
 }
 

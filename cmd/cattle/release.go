@@ -30,9 +30,9 @@ func noSnapshotFlag() cli.Flag {
 func releaseCommand(std stdio) *cli.Command {
 	return &cli.Command{
 		Name: "release", Usage: "put a version on a fresh droplet and move the reserved IP to it",
-		ArgsUsage: "VERSION", OnUsageError: usage, Flags: append(executeFlags(), keepFailedFlag(), noHandoffFlag(), noSnapshotFlag(),
+		ArgsUsage: "VERSION", OnUsageError: usage, Flags: append(executeFlags(), reportFlag(), keepFailedFlag(), noHandoffFlag(), noSnapshotFlag(),
 			&cli.StringFlag{Name: "plan", Usage: "carry out the plan in this `FILE` of cattle plan --out, or refuse where it does not hold any more"}),
-		Action: func(c *cli.Context) error {
+		Action: withPage(std, func(std stdio, c *cli.Context) error {
 			opts := releaseOptions{
 				verb: "release", file: c.String("file"), version: c.Args().First(), pins: noPins,
 				json: c.Bool("json"), dryRun: c.Bool("dry-run"), keepFailed: c.Bool("keep-failed"), noHandoff: c.Bool("no-handoff"),
@@ -45,7 +45,7 @@ func releaseCommand(std stdio) *cli.Command {
 				return err
 			}
 			return releaseVersion(c.Context, std, opts)
-		},
+		}),
 	}
 }
 
@@ -116,15 +116,18 @@ func carryOut(ctx context.Context, std stdio, o *release.Operator, plan *release
 	}
 	// A reader that went away stops no release.
 	_ = printPlan(planWriter(std, asJSON), std.columns(), plan, differs, notices, asJSON)
-	out := newPrinter(std, asJSON)
+	std.record.Planned(plan, notices)
+	out := newPrinter(std, plan, asJSON)
 	o.Emit = func(e release.Event) {
 		if command, begun := plan.Remedy(e); begun {
 			std.remedy.is(command)
 		}
 		out.event(e)
+		std.record.Happened(e)
 	}
 	report, err := o.Execute(ctx, plan)
 	out.close()
+	std.record.Came(report)
 	var incomplete *release.Incomplete
 	if err != nil && !errors.As(err, &incomplete) {
 		return err

@@ -12,13 +12,13 @@ import (
 func rollbackCommand(std stdio) *cli.Command {
 	return &cli.Command{
 		Name: "rollback", Usage: "check the standby and move the reserved IP back to it",
-		ArgsUsage: "[VERSION]", OnUsageError: usage, Flags: executeFlags(),
-		Action: func(c *cli.Context) error {
+		ArgsUsage: "[VERSION]", OnUsageError: usage, Flags: append(executeFlags(), reportFlag()),
+		Action: withPage(std, func(std stdio, c *cli.Context) error {
 			if err := wantArgs(c, 0, 1); err != nil {
 				return err
 			}
 			return rollback(c.Context, std, c.String("file"), c.Args().First(), c.Bool("json"), c.Bool("dry-run"))
-		},
+		}),
 	}
 }
 

@@ -28,13 +28,16 @@ func mayImport() map[string][]string {
 		"cattle/droplets/sandbox":          {},
 		"cattle/droplets/sandbox/nspawn":   {"cattle/droplets/sandbox"},
 		"cattle/droplets/sandbox/internet": {},
+		"cattle/cmd/cattle/terminal":       {},
+		"cattle/cmd/cattle/page":           {"cattle/droplets", "cattle/droplets/release", "cattle/droplets/release/probe"},
 		// For tests alone: no room imports them.
 		"cattle/droplets/cloudtest":          {},
 		"cattle/droplets/release/simulation": {"cattle/droplets", "cattle/droplets/release", "cattle/droplets/release/probe", "cattle/droplets/sandbox", "cattle/droplets/sandbox/described"},
 		"cattle/droplets/sandbox/described":  {},
 		"cattle/cmd/cattle": {"cattle/profiles", "cattle/secrets", "cattle/cloudinit", "cattle/droplets", "cattle/droplets/release",
 			"cattle/droplets/release/probe", "cattle/droplets/sandbox", "cattle/droplets/sandbox/nspawn",
-			"cattle/droplets/sandbox/internet", "cattle/droplets/measure", "cattle/examples", "cattle/profiles/guess", "cattle/cmd/cattle/editor"},
+			"cattle/droplets/sandbox/internet", "cattle/droplets/measure", "cattle/examples", "cattle/profiles/guess", "cattle/cmd/cattle/editor",
+			"cattle/cmd/cattle/terminal", "cattle/cmd/cattle/page"},
 	}
 }
 
@@ -49,6 +52,7 @@ func onlyIn() map[string][]string {
 		// The sandbox has the server's side of SSH.
 		"golang.org/x/crypto/ssh": {"cattle/droplets", "cattle/droplets/sandbox"},
 		"github.com/urfave/cli/":  {"cattle/cmd/cattle"},
+		"github.com/rivo/uniseg":  {"cattle/cmd/cattle/terminal"},
 		// In tests' rooms alone, so never in the binary.
 		"github.com/getkin/kin-openapi/": {"cattle/droplets/sandbox/described"},
 	}

@@ -8,6 +8,8 @@ import (
 	"os/signal"
 	"sync"
 	"syscall"
+
+	"cattle/cmd/cattle/terminal"
 )
 
 // errInterrupted is the cause of a context that a signal ended.
@@ -44,7 +46,7 @@ func interruptible(std stdio) (context.Context, func()) {
 func (std stdio) interrupted(what string) {
 	clear := ""
 	if std.errTTY {
-		clear = "\r\x1b[K"
+		clear = terminal.Interrupt
 	}
 	fmt.Fprintf(std.raw.err, "%scattle: interrupted: %s\n", clear, what)
 }

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"unicode/utf8"
 
+	"cattle/cmd/cattle/page"
 	"cattle/droplets"
 )
 
@@ -20,8 +21,9 @@ type stdio struct {
 	raw           rawStreams
 	env           func(string) string
 	inTTY, errTTY bool
-	width         func() int
-	remedy        *remedy // see interruptible
+	size          func() (columns, rows int) // of the reader's terminal
+	remedy        *remedy                    // see interruptible
+	record        *page.Record               // for the page of --report; nil: none
 }
 
 type rawStreams struct{ out, err io.Writer }
@@ -35,7 +37,8 @@ func (std stdio) columns() int {
 	if !std.errTTY {
 		return 0
 	}
-	return std.width()
+	columns, _ := std.size()
+	return columns
 }
 
 // printable writes what droplets.Printable makes of the text. It may be used

@@ -134,7 +134,17 @@ func (r *run) tellBoot(e droplets.JournalEntry, seen map[string]droplets.StepSta
 	}
 	seen[e.Step] = e.State
 	r.emit(Event{Kind: KindBoot, Step: e.Step, State: State(e.State),
-		Elapsed: time.Duration(e.MS) * time.Millisecond, Tail: droplets.Printable(string(e.Tail))})
+		Droplet: clockOf(e), Elapsed: time.Duration(e.MS) * time.Millisecond, Tail: droplets.Printable(string(e.Tail))})
+}
+
+// clockOf is an entry's time by the droplet's clock; zero where that says what
+// no calendar can.
+func clockOf(e droplets.JournalEntry) time.Time {
+	at := time.UnixMilli(e.At).UTC()
+	if e.At <= 0 || at.Year() > 9999 {
+		return time.Time{}
+	}
+	return at
 }
 
 // reach logs in to the standby that a rollback goes back to.

@@ -32,4 +32,7 @@ type Event struct {
 	Text    string        `json:"text,omitempty"`
 	Elapsed time.Duration `json:"elapsed_ns,omitempty"` // of a step that ended
 	Tail    string        `json:"tail,omitempty"`       // last lines of a failed boot step
+	// Droplet is when a step of the boot began or ended by the droplet's clock:
+	// the journal may be read long after it.
+	Droplet time.Time `json:"droplet_time,omitzero"`
 }

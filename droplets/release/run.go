@@ -34,6 +34,9 @@ type Report struct {
 	// Snapshot is the one that a release began from, or that a bake made.
 	Snapshot *SnapshotReport `json:"snapshot,omitempty"`
 	Notices  []string        `json:"notices,omitempty"`
+	// Visits are the requests through the reserved IP from before the switch to
+	// the confirm's end, ten a second for three minutes at most: a watch adds none.
+	Visits []probe.Sample `json:"-"`
 }
 
 // StepTime is how long a step took.
@@ -118,6 +121,9 @@ func (o *Operator) Execute(ctx context.Context, p *Plan) (*Report, error) {
 	r.report.Attempt, r.report.Droplet = r.birth.Attempt, r.droplet.ID
 	r.report.IP, r.report.Address = r.ip, r.droplet.Address(r.ip)
 	r.report.Took = time.Since(r.start)
+	if r.probe != nil {
+		r.report.Visits = r.probe.Samples()
+	}
 	return &r.report, err
 }
 

@@ -107,6 +107,10 @@ func TestWatchPasses(t *testing.T) {
 		if w.Requests < 1100 || w.Requests > 1210 || w.Before.Requests < 1100 || w.Before.Requests > 1210 {
 			b.T.Errorf("%d requests, %d before", w.Requests, w.Before.Requests)
 		}
+		// The probe is over when the watch begins: its requests do not pile up.
+		if n := len(r.Visits); n == 0 || time.Since(r.Visits[n-1].Ended) < w.Took {
+			b.T.Errorf("%d requests through the switch, the last one %s before the end", n, time.Since(r.Visits[n-1].Ended))
+		}
 		if n := strings.Count(b.History(), "requests, 0 failed; before: "); n < 9 || n > 11 {
 			b.T.Errorf("the operator was told %d times\n%s", n, b.History())
 		}

@@ -30,14 +30,15 @@ type Prober struct {
 	seen chan string
 
 	mu      sync.Mutex
-	samples []sample
+	samples []Sample
 }
 
-// sample is what became of one request.
-type sample struct {
-	asked, ended time.Time
-	answered     bool
-	said         string // the answer, where it is a word
+// A Sample is what became of one request. Answered is anything below 500; Said
+// is the answer, where it is a word.
+type Sample struct {
+	Asked, Ended time.Time
+	Answered     bool
+	Said         string
 }
 
 // aWord is the longest answer that a sample keeps, in bytes: an attempt's id
@@ -104,7 +105,7 @@ func (p *Prober) record(start time.Time, answered bool, said string) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.samples = append(p.samples, sample{start, time.Now(), answered, said})
+	p.samples = append(p.samples, Sample{start, time.Now(), answered, said})
 }
 
 // Stop ends the probing and waits for what is under way. It may be called twice.
@@ -113,45 +114,59 @@ func (p *Prober) Stop() {
 	<-p.done
 }
 
-// Stats sums up what was seen since the first request that was answered: a site
-// that nobody got before was not interrupted. The time from the last answer
-// until now counts as a gap too.
+// Stats sums up what was seen until now.
 func (p *Prober) Stats() Stats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	return Sum(p.samples, time.Now())
+}
+
+// Sum sums up what was seen since the first request that was answered: a site
+// that nobody got before was not interrupted. The time from the last answer
+// until then counts as a gap too.
+func Sum(samples []Sample, until time.Time) Stats {
 	var s Stats
 	var answers []time.Time
-	began := p.began()
-	for _, one := range p.samples {
-		if one.asked.Before(began) {
+	first := began(samples)
+	for _, one := range samples {
+		if one.Asked.Before(first) {
 			continue
 		}
 		s.Requests++
-		if !one.answered {
+		if !one.Answered {
 			s.Failed++
 			continue
 		}
-		answers = append(answers, one.ended)
-		s.Slowest = max(s.Slowest, one.ended.Sub(one.asked))
+		answers = append(answers, one.Ended)
+		s.Slowest = max(s.Slowest, one.Ended.Sub(one.Asked))
 	}
 	slices.SortFunc(answers, time.Time.Compare)
 	for i := 1; i < len(answers); i++ {
 		s.Gap = max(s.Gap, answers[i].Sub(answers[i-1]))
 	}
 	if n := len(answers); n > 0 {
-		s.Gap = max(s.Gap, time.Since(answers[n-1]))
+		s.Gap = max(s.Gap, until.Sub(answers[n-1]))
 	}
 	return s
 }
 
 // began is when the first request that was answered was asked; zero without one.
-func (p *Prober) began() (first time.Time) {
-	for _, one := range p.samples {
-		if one.answered && (first.IsZero() || one.asked.Before(first)) {
-			first = one.asked
+func began(samples []Sample) (first time.Time) {
+	for _, one := range samples {
+		if one.Answered && (first.IsZero() || one.Asked.Before(first)) {
+			first = one.Asked
 		}
 	}
 	return first
+}
+
+// Samples are the requests that are over, in the order in which they were asked.
+func (p *Prober) Samples() []Sample {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	out := slices.Clone(p.samples)
+	slices.SortStableFunc(out, func(a, b Sample) int { return a.Asked.Compare(b.Asked) })
+	return out
 }
 
 // Sees waits until the body was id n times in a row, in answers that come from

@@ -20,13 +20,13 @@ func (p *Prober) Timeline(n int) []Slice {
 	if len(p.samples) == 0 || n < 1 {
 		return nil
 	}
-	from, to := p.samples[0].asked, p.samples[0].ended
+	from, to := p.samples[0].Asked, p.samples[0].Ended
 	for _, s := range p.samples {
-		if s.asked.Before(from) {
-			from = s.asked
+		if s.Asked.Before(from) {
+			from = s.Asked
 		}
-		if s.ended.After(to) {
-			to = s.ended
+		if s.Ended.After(to) {
+			to = s.Ended
 		}
 	}
 	step := to.Sub(from)/time.Duration(n) + 1
@@ -35,16 +35,16 @@ func (p *Prober) Timeline(n int) []Slice {
 		out[i].From = from.Add(time.Duration(i) * step)
 	}
 	for _, s := range p.samples {
-		one := &out[s.asked.Sub(from)/step]
+		one := &out[s.Asked.Sub(from)/step]
 		one.Requests++
-		if !s.answered {
+		if !s.Answered {
 			one.Failed++
 			continue
 		}
-		if s.said != "" {
-			one.Said = s.said
+		if s.Said != "" {
+			one.Said = s.Said
 		}
-		one.Slowest = max(one.Slowest, s.ended.Sub(s.asked))
+		one.Slowest = max(one.Slowest, s.Ended.Sub(s.Asked))
 	}
 	return out
 }
