@@ -25,9 +25,10 @@ type state struct {
 	Origins  map[int]origin      `json:"origins"`   // of these, by id
 	Bills    []Bill              `json:"bills"`     // of droplets that are gone
 	Issued   []Issued            `json:"issued"`
-	Pulled   map[string]string   `json:"pulled"` // digest to reference
-	Projects map[string]resource `json:"project_resources"`
-	VPCs     map[string]string   `json:"vpcs,omitempty"` // further ones, with their region
+	Pulled   map[string]string   `json:"pulled"`             // digest to reference
+	Groups   []*project          `json:"projects,omitempty"` // beside the default one
+	Projects map[string]resource `json:"project_resources"`  // by URN
+	VPCs     map[string]string   `json:"vpcs,omitempty"`     // further ones, with their region
 }
 
 func (s *state) id() int {
