@@ -148,7 +148,9 @@ func printReport(w io.Writer, r *release.Report, asJSON bool) error {
 		}
 		b.WriteByte('\n')
 	}
-	if r.NewIP {
+	if r.NewIP && r.DNS {
+		fmt.Fprintf(&b, "the reserved IP is new, and your domain leads to it; write it down in the profile: reserved_ip: %s\n", r.IP)
+	} else if r.NewIP {
 		fmt.Fprintf(&b, "the reserved IP is new: point your domain at %s, and write it down in the profile: reserved_ip: %s\n", r.IP, r.IP)
 	}
 	if r.Standby != nil {

@@ -22,7 +22,7 @@ func rollbackCommand(std stdio) *cli.Command {
 }
 
 func rollback(ctx context.Context, std stdio, file, version string, asJSON, dryRun bool) error {
-	o, site, w, err := survey(ctx, std, file, !dryRun)
+	o, site, w, err := surveyAround(ctx, std, file, !dryRun)
 	if err != nil {
 		return err
 	}
@@ -31,5 +31,5 @@ func rollback(ctx context.Context, std stdio, file, version string, asJSON, dryR
 	if err != nil {
 		return err
 	}
-	return carryOut(ctx, std, o, plan, nil, asJSON, dryRun)
+	return carryOut(ctx, std, o, plan, plan.Notices(), asJSON, dryRun)
 }

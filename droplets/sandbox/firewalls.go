@@ -92,7 +92,7 @@ func (c *Cloud) postFirewalls(q *call) reply {
 			return failure(http.StatusConflict, "conflict", "duplicate name")
 		}
 	}
-	w.ID, w.CreatedAt = uuid(), stamp(q.now)
+	w.ID, w.CreatedAt = c.state.uuid(), stamp(q.now)
 	c.state.Walls = append(c.state.Walls, w)
 	c.touch()
 	return reply{http.StatusAccepted, obj{"firewall": c.viewFirewall(q, w)}}

@@ -54,7 +54,7 @@ func (c *Cloud) furnishProject(name string, now time.Time) {
 	if name == "" || slices.ContainsFunc(c.projects(), known) {
 		return
 	}
-	p := &project{ID: uuid(), Name: name, Purpose: "Website or blog", Environment: "Production", CreatedAt: now}
+	p := &project{ID: c.state.uuid(), Name: name, Purpose: "Website or blog", Environment: "Production", CreatedAt: now}
 	if len(name) == len(p.ID) && strings.Count(name, "-") == strings.Count(p.ID, "-") {
 		p.ID = name
 	}

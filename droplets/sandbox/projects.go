@@ -95,7 +95,7 @@ func (c *Cloud) postProjects(q *call) reply {
 	if p.Environment == "" {
 		p.Environment = "Development"
 	}
-	p.ID, p.CreatedAt = uuid(), q.now
+	p.ID, p.CreatedAt = c.state.uuid(), q.now
 	c.state.Groups = append(c.state.Groups, p)
 	c.touch()
 	return reply{http.StatusCreated, obj{"project": p.view()}}

@@ -47,6 +47,7 @@ func (b *Bench) judge(s *schedule) {
 	b.judgeAddress(changes, s.traits().lies)
 	b.judgeEnds(changes)
 	b.judgeForeign(requests)
+	b.judgeForeignAround(requests)
 	b.judgeTraffic(requests)
 	b.judgeOrders(requests)
 	b.judgeGuards(changes, s.traits())
@@ -61,6 +62,7 @@ func (b *Bench) judge(s *schedule) {
 			continue
 		}
 		b.judgeOutcome(r, s)
+		b.judgeAround(r)
 		if s.interruptsOnly() && r.who != earlier {
 			b.judgeUndone(r)
 		}

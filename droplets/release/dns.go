@@ -1,0 +1,379 @@
+package release
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"golang.org/x/net/publicsuffix"
+	"golang.org/x/sync/errgroup"
+
+	"cattle/droplets"
+)
+
+// What is kept of a name: an A record that leads to the site's address, and a
+// TXT record beside it, the mark, which says that the A record is the app's to
+// change. A name without the mark is somebody's own: what leads elsewhere there
+// is a fault, and is never touched.
+const (
+	markLabel = "_cattle."
+	// recordTTL is how long the A record may be cached, in seconds. Releases move
+	// the address from droplet to droplet and leave the record alone, so it only
+	// bounds how long a mistake, or another address, takes to be seen.
+	recordTTL = 300
+)
+
+// A keeper compares the records of a site's names with what they should be.
+type keeper struct {
+	app   string
+	names []string // that shall lead to the address
+	ip    string   // the address; "" while there is none, so that nothing leads to it
+	zones []droplets.Zone
+}
+
+func (w *World) keeper(site Site) keeper {
+	return keeper{site.App, site.Domains, w.Reserved.IP, w.Around.Zones}
+}
+
+// A recordChange is one thing to be done with a record.
+type recordChange struct {
+	zone      string
+	was, will droplets.Record // the zero Record: it is made, or deleted
+}
+
+func (c recordChange) String() string {
+	switch {
+	case c.was.Type == "":
+		return "make " + leading(c.will)
+	case c.will.Type == "":
+		return "delete " + leading(c.was)
+	}
+	return fmt.Sprintf("change %s to %s", leading(c.was), orNewIP(c.will.Data))
+}
+
+func leading(r droplets.Record) string {
+	r.Data = orNewIP(r.Data)
+	return r.String()
+}
+
+func orNewIP(data string) string {
+	if data == "" {
+		return "the new reserved IP"
+	}
+	return data
+}
+
+// command does the same by hand.
+func (c recordChange) command() string {
+	const doctl = "doctl compute domain records "
+	name := strings.TrimSuffix(strings.TrimSuffix(c.will.Name, c.zone), ".")
+	if name == "" {
+		name = "@"
+	}
+	switch {
+	case c.was.Type == "":
+		return fmt.Sprintf(doctl+"create %s --record-type %s --record-name %s --record-data %s --record-ttl %d", c.zone, c.will.Type, name, c.will.Data, recordTTL)
+	case c.will.Type == "":
+		return fmt.Sprintf(doctl+"delete %s %d", c.zone, c.was.ID)
+	}
+	return fmt.Sprintf(doctl+"update %s --record-id %d --record-type %s --record-data %s", c.zone, c.was.ID, c.will.Type, c.will.Data)
+}
+
+// compare finds what has to be done, and what forbids it.
+func (k keeper) compare() (changes []recordChange, faults []Fault) {
+	for _, name := range k.names {
+		z := zoneOf(k.zones, name)
+		if z == nil {
+			if f := noZone(name); !slices.Contains(faults, f) {
+				faults = append(faults, f)
+			}
+			continue
+		}
+		cs, fs := k.compareName(z, name)
+		changes, faults = append(changes, cs...), append(faults, fs...)
+	}
+	return append(changes, k.left()...), faults
+}
+
+// compareName compares one name. The mark is made before the record: an
+// operator who dies in between leaves nothing that is nobody's.
+func (k keeper) compareName(z *droplets.Zone, name string) (changes []recordChange, faults []Fault) {
+	mark := droplets.Record{Type: "TXT", Name: markLabel + name, Data: droplets.AppTag(k.app), TTL: recordTTL}
+	marks, address, alias, odd := k.sort(z, mark, name)
+	switch {
+	case len(odd) > 0:
+		for _, r := range odd {
+			faults = append(faults, k.conflict(z, r, mark))
+		}
+		return nil, faults
+	case alias:
+		return nil, nil
+	case len(marks) == 0 && len(address) > 0:
+		return nil, nil // somebody wrote the right address himself
+	case len(marks) == 0:
+		changes = append(changes, recordChange{zone: z.Name, will: mark})
+	default:
+		changes = twins(z, marks[1:])
+	}
+	return append(changes, k.one(z, name, address)...), nil
+}
+
+// sort tells the records of a name apart: the app's marks, the address
+// records that are right or the app's, whether it is an alias of another name
+// of the site, and all that is in the way.
+func (k keeper) sort(z *droplets.Zone, mark droplets.Record, name string) (marks, address []droplets.Record, alias bool, odd []droplets.Record) {
+	for _, r := range z.Records {
+		switch {
+		case r.Name == mark.Name && r.Type == "TXT" && r.Data == mark.Data:
+			marks = append(marks, r)
+		case r.Name == mark.Name && r.Type == "TXT" && droplets.IsAppTag(r.Data):
+			odd = append(odd, r)
+		}
+	}
+	for _, r := range z.Records {
+		switch {
+		case r.Name != name || r.Type != "A" && r.Type != "AAAA" && r.Type != "CNAME":
+		case r.Type == "A" && (len(marks) > 0 || r.Data == k.ip):
+			address = append(address, r)
+		case r.Type == "CNAME" && r.Data != name && slices.Contains(k.names, r.Data):
+			alias = true
+		default:
+			odd = append(odd, r)
+		}
+	}
+	return marks, address, alias, odd
+}
+
+// one leaves one record of a marked name that leads to the address. A record
+// that is right already stays; of twins, which an order without an answer may
+// have made, one does.
+func (k keeper) one(z *droplets.Zone, name string, address []droplets.Record) []recordChange {
+	will := droplets.Record{Type: "A", Name: name, Data: k.ip, TTL: recordTTL}
+	if len(address) == 0 {
+		return []recordChange{{zone: z.Name, will: will}}
+	}
+	keep := max(0, slices.IndexFunc(address, func(r droplets.Record) bool { return r.Data == k.ip }))
+	var out []recordChange
+	if was := address[keep]; was.Data != k.ip {
+		will.ID, will.TTL = was.ID, was.TTL
+		out = append(out, recordChange{zone: z.Name, was: was, will: will})
+	}
+	return append(out, twins(z, slices.Concat(address[:keep], address[keep+1:]))...)
+}
+
+func twins(z *droplets.Zone, rs []droplets.Record) (out []recordChange) {
+	for _, r := range rs {
+		out = append(out, recordChange{zone: z.Name, was: r})
+	}
+	return out
+}
+
+// left takes away what was made for names that are the site's no longer. An
+// address record of theirs that leads elsewhere by now stays.
+func (k keeper) left() (out []recordChange) {
+	if k.ip == "" {
+		return nil // nobody can tell where they led
+	}
+	for i, z := range k.zones {
+		for _, mark := range z.Records {
+			name, marked := strings.CutPrefix(mark.Name, markLabel)
+			if !marked || mark.Type != "TXT" || mark.Data != droplets.AppTag(k.app) || slices.Contains(k.names, name) {
+				continue
+			}
+			for _, r := range z.Records {
+				if r.Name == name && r.Type == "A" && r.Data == k.ip {
+					out = append(out, recordChange{zone: z.Name, was: r})
+				}
+			}
+			out = append(out, twins(&k.zones[i], []droplets.Record{mark})...)
+		}
+	}
+	return out
+}
+
+// conflict is a record in the way, and what to type about it.
+func (k keeper) conflict(z *droplets.Zone, r, mark droplets.Record) Fault {
+	f := Fault{Msg: fmt.Sprintf("the record %s leads elsewhere, and is not cattle's to change", r), Hint: recordChange{zone: z.Name, was: r}.command() + " deletes it"}
+	switch r.Type {
+	case "A":
+		f.Hint = "to hand the name over: " + recordChange{zone: z.Name, will: mark}.command()
+	case "AAAA":
+		f.Msg = fmt.Sprintf("the record %s leads elsewhere: visitors with IPv6 would miss the site, whose address is IPv4", r)
+	case "TXT":
+		f.Msg = fmt.Sprintf("another site of cattle's has the name: the record %s says so", r)
+		f.Hint = "take the name out of one of the two profiles; if that site is gone: " + recordChange{zone: z.Name, was: r}.command()
+	}
+	return f
+}
+
+func noZone(name string) Fault {
+	zone, err := publicsuffix.EffectiveTLDPlusOne(name)
+	if err != nil {
+		zone = name
+	}
+	return Fault{Msg: fmt.Sprintf("no domain of the account holds %s, and the profile says dns: digitalocean", name),
+		Hint: fmt.Sprintf("doctl compute domain create %s, and name DigitalOcean's servers at your registrar; or keep the records yourself, without dns", zone)}
+}
+
+// zoneOf is the zone with the longest name that holds a name, nil for none.
+func zoneOf(zones []droplets.Zone, name string) (best *droplets.Zone) {
+	for i, z := range zones {
+		if (name == z.Name || strings.HasSuffix(name, "."+z.Name)) && (best == nil || len(z.Name) > len(best.Name)) {
+			best = &zones[i]
+		}
+	}
+	return best
+}
+
+// zonesFor leaves out zones that have nothing to do with the site.
+func zonesFor(site Site, zones []droplets.Zone) (out []droplets.Zone) {
+	for i, z := range zones {
+		holds := slices.ContainsFunc(site.Domains, func(name string) bool { return zoneOf(zones, name) == &zones[i] })
+		marked := slices.ContainsFunc(z.Records, func(r droplets.Record) bool {
+			return r.Type == "TXT" && strings.HasPrefix(r.Name, markLabel) && r.Data == droplets.AppTag(site.App)
+		})
+		if holds || marked {
+			out = append(out, z)
+		}
+	}
+	return out
+}
+
+// readRecords reads the records of the keeper's zones one by one, with their
+// ids, all at the same time.
+func (o *Operator) readRecords(ctx context.Context, zones []droplets.Zone) ([]droplets.Zone, error) {
+	out := slices.Clone(zones)
+	g, ctx := errgroup.WithContext(ctx)
+	for i := range out {
+		out[i].Known = true
+		into(g, &out[i].Records, func() ([]droplets.Record, error) {
+			rs, err := o.Cloud.Records(ctx, out[i].Name)
+			return rs, lacks(err, keyDNS, "domain:read")
+		})
+	}
+	return out, g.Wait()
+}
+
+// readDifferent reads the records of zones whose files are not known to say
+// what they should: a change needs the ids, and a fault names them.
+func (o *Operator) readDifferent(ctx context.Context, w *World, site Site) (err error) {
+	k := w.keeper(site)
+	changes, faults := k.compare()
+	unknown := slices.ContainsFunc(k.zones, func(z droplets.Zone) bool { return !z.Known })
+	if unknown || len(changes)+len(faults) > 0 {
+		w.Around.Zones, err = o.readRecords(ctx, k.zones)
+	}
+	return err
+}
+
+// keep makes the records what they should be. It reads them once more: the
+// plan may be minutes old. After an order whose outcome is open it looks
+// before it sends anything again.
+func (o *Operator) keep(ctx context.Context, k keeper) (err error) {
+	for try := range lookups {
+		if try > 0 {
+			if perr := pause(ctx, lookupPause); perr != nil {
+				return err
+			}
+		}
+		if k.zones, err = o.readRecords(ctx, k.zones); err != nil {
+			return err
+		}
+		changes, faults := k.compare()
+		if len(faults) > 0 {
+			return &byHand{errors.New(faults[0].Msg), faults[0].Hint}
+		}
+		if err = o.changeRecords(ctx, changes); !droplets.Uncertain(err) && !droplets.NotFound(err) {
+			return err
+		}
+	}
+	return err
+}
+
+func (o *Operator) changeRecords(ctx context.Context, changes []recordChange) error {
+	for _, c := range changes {
+		if err := o.changeRecord(ctx, c); err != nil {
+			return &byHand{lacks(err, keyDNS, "domain:update"), c.command()}
+		}
+	}
+	return nil
+}
+
+// changeRecord looks at what it changes or deletes once more, by its id: what a
+// list says is no proof.
+func (o *Operator) changeRecord(ctx context.Context, c recordChange) error {
+	if c.was.Type == "" {
+		return o.Cloud.MakeRecord(ctx, c.zone, c.will)
+	}
+	now, err := o.Cloud.Record(ctx, c.zone, c.was.ID)
+	switch {
+	case c.will.Type == "" && droplets.NotFound(err):
+		return nil
+	case err != nil:
+		return err
+	case now.String() != c.was.String():
+		return fmt.Errorf("record %d is %s now: left alone", c.was.ID, now)
+	case c.will.Type == "":
+		return o.Cloud.DeleteRecord(ctx, c.zone, c.was.ID)
+	}
+	return o.Cloud.ChangeRecord(ctx, c.zone, c.will)
+}
+
+// dnsFaults are the records that forbid a release.
+func (w *World) dnsFaults(site Site) []Fault {
+	if !site.DNS {
+		return nil
+	}
+	_, faults := w.keeper(site).compare()
+	return faults
+}
+
+// dns is the step that makes the names lead to the address, where they do not.
+func (p *Plan) dns() []Step {
+	if !p.Site.DNS || p.World.Around.Err != nil {
+		return nil
+	}
+	changes, faults := p.World.keeper(p.Site).compare()
+	if len(changes) == 0 || len(faults) > 0 {
+		return nil
+	}
+	return []Step{{Name: "dns", Title: titled(changes), run: (*run).keepRecords, after: true}}
+}
+
+func titled(changes []recordChange) string {
+	out := make([]string, len(changes))
+	for i, c := range changes {
+		out[i] = c.String()
+	}
+	return strings.Join(out, "; ")
+}
+
+func (r *run) keepRecords(ctx context.Context) error {
+	k := r.world.keeper(r.site)
+	k.ip = r.ip
+	r.records = r.keep(ctx, k)
+	r.report.DNS = r.records == nil
+	return r.records
+}
+
+// dnsChanges are those of address records, for the plan.
+func (p *Plan) dnsChanges() (out []Change) {
+	if len(p.dns()) == 0 {
+		return nil
+	}
+	changes, _ := p.World.keeper(p.Site).compare()
+	show := func(r droplets.Record) string {
+		if r.Type == "" {
+			return ""
+		}
+		return leading(r)
+	}
+	for _, c := range changes {
+		if c.was.Type != "TXT" && c.will.Type != "TXT" {
+			out = append(out, Change{"dns", show(c.was), show(c.will)})
+		}
+	}
+	return out
+}
