@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -49,9 +50,15 @@ func destroy(ctx context.Context, std stdio, file string, opts destroyOptions) e
 		fmt.Fprintf(std.err, "cattle: the reserved IP %s stays and bills; to give it back: doctl compute reserved-ip delete %s\n", doomed.IP, doomed.IP)
 	}
 	std.remedy.is("cattle destroy")
-	if err := o.Destroy(ctx, site, doomed); err != nil {
+	err = o.Destroy(ctx, site, doomed)
+	var incomplete *release.Incomplete
+	if err != nil && !errors.As(err, &incomplete) {
 		return err
 	}
+	return errors.Join(sayDestroyed(std, site, doomed, opts), err)
+}
+
+func sayDestroyed(std stdio, site release.Site, doomed *release.Doomed, opts destroyOptions) error {
 	if opts.json {
 		return writeJSON(std.out, map[string]any{"message_type": "result", "verb": "destroy", "droplets": len(doomed.Droplets), "snapshots": len(doomed.Snapshots)})
 	}

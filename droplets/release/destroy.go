@@ -79,7 +79,30 @@ func (o *Operator) Destroy(ctx context.Context, site Site, d *Doomed) error {
 	if err := o.endWall(ctx, site); err != nil {
 		return err
 	}
-	return o.Cloud.DeleteTag(ctx, droplets.AppTag(site.App))
+	if err := o.Cloud.DeleteTag(ctx, droplets.AppTag(site.App)); err != nil {
+		return err
+	}
+	return d.unsure(site)
+}
+
+// unsure names the records that stay because nobody can tell any more whether
+// they lead to the site's address: it was moved or given back by hand.
+func (d *Doomed) unsure(site Site) error {
+	if !d.WithIP || !site.DNS || d.IP != "" {
+		return nil
+	}
+	var left []Leftover
+	for _, z := range d.around.Zones {
+		for _, r := range z.Records {
+			if r.Type == "A" && slices.ContainsFunc(z.Records, func(m droplets.Record) bool { return marks(m, site.App) == r.Name }) {
+				left = append(left, Leftover{What: fmt.Sprintf("the record %s, for the site has no address any more to compare it with", r), Command: recordChange{zone: z.Name, was: r}.command()})
+			}
+		}
+	}
+	if len(left) == 0 {
+		return nil
+	}
+	return &Incomplete{left}
 }
 
 // giveBack ends a reserved IP, and before it the names' records, once nothing is

@@ -170,6 +170,15 @@ func twins(z *droplets.Zone, rs []droplets.Record) (out []recordChange) {
 	return out
 }
 
+// marks is the name that a record marks as the app's; "" for no such mark.
+func marks(r droplets.Record, app string) string {
+	name, labelled := strings.CutPrefix(r.Name, markLabel)
+	if !labelled || r.Type != "TXT" || r.Data != droplets.AppTag(app) {
+		return ""
+	}
+	return name
+}
+
 // left takes away what was made for names that are the site's no longer. An
 // address record of theirs that leads elsewhere by now stays.
 func (k keeper) left() (out []recordChange) {
@@ -178,8 +187,8 @@ func (k keeper) left() (out []recordChange) {
 	}
 	for i, z := range k.zones {
 		for _, mark := range z.Records {
-			name, marked := strings.CutPrefix(mark.Name, markLabel)
-			if !marked || mark.Type != "TXT" || mark.Data != droplets.AppTag(k.app) || slices.Contains(k.names, name) {
+			name := marks(mark, k.app)
+			if name == "" || slices.Contains(k.names, name) {
 				continue
 			}
 			for _, r := range z.Records {
@@ -231,9 +240,7 @@ func zoneOf(zones []droplets.Zone, name string) (best *droplets.Zone) {
 func zonesFor(site Site, zones []droplets.Zone) (out []droplets.Zone) {
 	for i, z := range zones {
 		holds := slices.ContainsFunc(site.Domains, func(name string) bool { return zoneOf(zones, name) == &zones[i] })
-		marked := slices.ContainsFunc(z.Records, func(r droplets.Record) bool {
-			return r.Type == "TXT" && strings.HasPrefix(r.Name, markLabel) && r.Data == droplets.AppTag(site.App)
-		})
+		marked := slices.ContainsFunc(z.Records, func(r droplets.Record) bool { return marks(r, site.App) != "" })
 		if holds || marked {
 			out = append(out, z)
 		}

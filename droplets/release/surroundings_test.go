@@ -546,3 +546,22 @@ func TestCertificateDoesNotWaitForAResolver(t *testing.T) {
 		})
 	}
 }
+
+// TestDestroyWithoutAddress: records of a site whose address somebody gave back
+// are told, with what deletes them: nobody knows whether they are its own yet.
+func TestDestroyWithoutAddress(t *testing.T) {
+	simulation.Simulate(t, realistic, func(b *simulation.Bench) {
+		surround(b)
+		ip := b.Must("v1").IP
+		b.Call(http.MethodDelete, "/v2/reserved_ips/"+ip, nil)
+		err := simulationDestroys(b)
+		var incomplete *release.Incomplete
+		if !errors.As(err, &incomplete) || !strings.HasPrefix(incomplete.Leftovers[0].Command, "doctl compute domain records delete example.com 3") {
+			t.Errorf("%+v", err)
+		}
+		if got := recordsOf(b, "blog"); len(got) != 1 {
+			t.Error(got)
+		}
+		b.Expect("")
+	})
+}
