@@ -60,7 +60,7 @@ func printPlan(w io.Writer, width int, p *release.Plan, notices []string, asJSON
 		row(fmt.Sprintf("%d. %s", i+1, s.Name), s.Title)
 	}
 	for _, c := range p.Changes {
-		row(c.What+":", orNone(c.From)+" → "+c.To)
+		row(c.What+":", orNone(c.From)+" → "+orNone(c.To))
 	}
 	if limit := p.World.Account.DropletLimit; limit > 0 {
 		row("quota:", fmt.Sprintf("%d of %d droplets now, one more while it runs", p.World.InAccount, limit))

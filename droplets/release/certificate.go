@@ -22,14 +22,18 @@ const certifyWithin = 3 * time.Minute
 const knownWithin = 30 * time.Second
 
 // certificate sees that the live droplet's certificate covers every domain. A
-// carried certificate does, and then nothing is asked; a first release obtains
-// one now, if the names point at the reserved IP already.
+// carried certificate does, and then nothing is asked, but where it has names
+// that are the site's no longer: they could not be renewed. A first release
+// obtains one now, if the names point at the reserved IP already.
 func (r *run) certificate(ctx context.Context) error {
-	if r.covered() {
-		r.report.HTTPS = true
+	r.report.HTTPS = r.covered()
+	if r.covered() && !r.dated() {
 		return nil
 	}
 	if astray := r.known(ctx); len(astray) > 0 && !r.keepsNames() {
+		if r.covered() {
+			return nil
+		}
 		names := strings.Join(astray, ", ")
 		return &skipped{fmt.Sprintf("no HTTPS yet: %s does not point at %s; add A records for %s, and the droplet obtains the certificate by itself within minutes", names, r.ip, names)}
 	}
@@ -65,6 +69,12 @@ func (r *run) known(ctx context.Context) []string {
 func (r *run) covered() bool {
 	c := r.status.Certificate
 	return c != nil && len(lacking(c, r.site.Domains)) == 0
+}
+
+// dated tells that the certificate has more names than the site. A standby that
+// was gone back to goes by the profile of its own release.
+func (r *run) dated() bool {
+	return r.plan.target == nil && len(r.status.Certificate.Names) > len(r.site.Domains)
 }
 
 // astray are the domains at which somebody else answers, or nobody. It asks

@@ -83,18 +83,17 @@ func (c recordChange) command() string {
 
 // compare finds what has to be done, and what forbids it.
 func (k keeper) compare() (changes []recordChange, faults []Fault) {
+	var homeless []string
 	for _, name := range k.names {
 		z := zoneOf(k.zones, name)
 		if z == nil {
-			if f := noZone(name); !slices.Contains(faults, f) {
-				faults = append(faults, f)
-			}
+			homeless = append(homeless, name)
 			continue
 		}
 		cs, fs := k.compareName(z, name)
 		changes, faults = append(changes, cs...), append(faults, fs...)
 	}
-	return append(changes, k.left()...), faults
+	return append(changes, k.left()...), append(noZones(homeless), faults...)
 }
 
 // compareName compares one name. The mark is made before the record: an
@@ -217,13 +216,25 @@ func (k keeper) conflict(z *droplets.Zone, r, mark droplets.Record) Fault {
 	return f
 }
 
-func noZone(name string) Fault {
-	zone, err := publicsuffix.EffectiveTLDPlusOne(name)
-	if err != nil {
-		zone = name
+// noZones are faults about names that no zone holds, one for each zone that would.
+func noZones(names []string) (faults []Fault) {
+	var zones []string
+	held := map[string][]string{}
+	for _, name := range names {
+		zone, err := publicsuffix.EffectiveTLDPlusOne(name)
+		if err != nil {
+			zone = name
+		}
+		if held[zone] == nil {
+			zones = append(zones, zone)
+		}
+		held[zone] = append(held[zone], name)
 	}
-	return Fault{Msg: fmt.Sprintf("no domain of the account holds %s, and the profile says dns: digitalocean", name),
-		Hint: fmt.Sprintf("doctl compute domain create %s, and name DigitalOcean's servers at your registrar; or keep the records yourself, without dns", zone)}
+	for _, zone := range zones {
+		faults = append(faults, Fault{Msg: fmt.Sprintf("no domain of the account holds %s, and the profile says dns: digitalocean", strings.Join(held[zone], ", ")),
+			Hint: fmt.Sprintf("doctl compute domain create %s, and name DigitalOcean's servers at your registrar; or keep the records yourself, without dns", zone)})
+	}
+	return faults
 }
 
 // zoneOf is the zone with the longest name that holds a name, nil for none.

@@ -238,6 +238,14 @@ func TestRecordsOfOldNames(t *testing.T) {
 		if got := recordsOf(b, "blog"); len(got) != 1 {
 			t.Error("the name that stays:", got)
 		}
+		// A certificate with the old name too could never be renewed.
+		issued := b.Cloud.Snapshot().Issued
+		if last := issued[len(issued)-1]; len(issued) != 2 || !slices.Equal(last.Names, []string{"blog.example.com"}) {
+			t.Error("certificates:", issued)
+		}
+		if _, err := b.Rollback(b.T.Context(), ""); err != nil {
+			t.Error(err)
+		}
 	})
 }
 
