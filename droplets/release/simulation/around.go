@@ -18,6 +18,9 @@ import (
 const (
 	zone    = "example.com"
 	project = "sites"
+	// putUp counts what surrounded puts there for somebody else: five records
+	// beside the zone's three of its own, and a firewall.
+	putUp = 9
 )
 
 // surrounded has the profile ask for all of it. The account is furnished the
@@ -191,6 +194,9 @@ func (b *Bench) judgeForeignAround(requests []sandbox.Request) {
 		if r.Method != http.MethodGet && r.Agent != hand && (slices.ContainsFunc(theirs, touches) || r.Method == http.MethodDelete && strings.Count(r.Path, "/") < 5 && strings.HasPrefix(r.Path, "/v2/domains")) {
 			b.violate(onlyOurs, "%s %s %s", r.Agent, r.Method, r.Path)
 		}
+	}
+	if len(theirs) != putUp {
+		b.violate(onlyOurs, "%d things of somebody else's were put up, %d are there", putUp, len(theirs))
 	}
 	if got, want := b.foreignAround(), b.beside; !maps.Equal(got, want) {
 		b.violate(onlyOurs, "beside the site there is\n%v, and was\n%v", got, want)
