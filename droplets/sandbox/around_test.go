@@ -139,3 +139,25 @@ func TestZoneFile(t *testing.T) {
 		}
 	}
 }
+
+// TestFurnishAround: a project is there by its name or by its id, domains as
+// zones, and a VPC can be read; what is there already stays.
+func TestFurnishAround(t *testing.T) {
+	const id = "5a4981aa-9653-4bd1-bef5-d6bff52042e4"
+	r := newRig(t, sandbox.Options{})
+	for _, project := range []string{"sites", id, "sites", id} {
+		if err := r.Furnish(sandbox.Furniture{Region: "fra1", Project: project, Domains: []string{"example.com"}, VPC: id}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := len(dig(r.want(200, "GET", "/v2/projects", nil), "projects").([]any)); n != 3 {
+		t.Error(n, "projects, want the default one and two")
+	}
+	r.want(200, "GET", "/v2/projects/"+id, nil)
+	if n := len(dig(r.want(200, "GET", "/v2/domains", nil), "domains").([]any)); n != 1 {
+		t.Error(n, "domains")
+	}
+	if got := dig(r.want(200, "GET", "/v2/vpcs/"+id, nil), "vpc", "region"); got != "fra1" {
+		t.Error("the VPC is in", got)
+	}
+}
