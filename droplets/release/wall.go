@@ -57,7 +57,8 @@ func (e *strangeWall) Error() string {
 		holds = append(holds, fmt.Sprintf("droplet %d", id))
 	}
 	if len(holds) == 0 {
-		holds = []string{"nothing"}
+		// Tags are left out of answers for a token that may not read them.
+		holds = []string{"nothing that the token may read (tags take the scope tag:read)"}
 	}
 	return fmt.Sprintf("the firewall %s is not cattle's: it holds for %s", e.Name, strings.Join(holds, ", "))
 }

@@ -3,6 +3,7 @@ package release
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"cattle/droplets"
@@ -29,6 +30,9 @@ func TestWallOf(t *testing.T) {
 		found, err := site.wallOf([]droplets.Firewall{{Name: "cattle-shop"}, f})
 		if (err == nil) != c.own || (found != nil) != c.own {
 			t.Errorf("%s: %v %v", name, found, err)
+		}
+		if f.Tags == nil && !strings.Contains(err.Error(), "tag:read") {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 	if found, err := site.wallOf(nil); found != nil || err != nil {
