@@ -79,7 +79,7 @@ func fromReservedIP(r *godo.ReservedIP) (out ReservedIP, err error) {
 	if !isIPv4(r.IP) {
 		return out, fmt.Errorf("%w: a reserved IP is %q", errNonsense, Line(r.IP))
 	}
-	out = ReservedIP{IP: r.IP, Locked: r.Locked}
+	out = ReservedIP{IP: r.IP, Project: Line(r.ProjectID), Locked: r.Locked}
 	if r.Region != nil {
 		out.Region = Line(r.Region.Slug)
 	}

@@ -23,7 +23,7 @@ import (
 // What a call returned is written down for whoever looks for what may not be
 // in it.
 func everyCall(ctx context.Context, c droplets.Cloud) []call {
-	const ip, tag = "198.19.0.1", "cattle:app:blog"
+	const ip, tag, uuid = "198.19.0.1", "cattle:app:blog", "4de7ac8b-495b-4884-9a69-1050c6793cd6"
 	return []call{
 		ask("account", func() (any, error) { return c.Account(ctx) }),
 		ask("count", func() (any, error) { return c.CountDroplets(ctx) }),
@@ -48,6 +48,26 @@ func everyCall(ctx context.Context, c droplets.Cloud) []call {
 		ask("delete snapshot", func() (any, error) { return nil, c.DeleteSnapshot(ctx, 7) }),
 		ask("keys", func() (any, error) { return c.SSHKeys(ctx) }),
 		ask("sizes", func() (any, error) { return c.Sizes(ctx) }),
+		ask("zones", func() (any, error) { return c.Zones(ctx) }),
+		ask("records", func() (any, error) { return c.Records(ctx, "example.com") }),
+		ask("record", func() (any, error) { return c.Record(ctx, "example.com", 7) }),
+		ask("firewall", func() (any, error) { return c.Firewall(ctx, uuid) }),
+		ask("make record", func() (any, error) {
+			return nil, c.MakeRecord(ctx, "example.com", droplets.Record{Type: "A", Name: "example.com", Data: ip})
+		}),
+		ask("change record", func() (any, error) {
+			return nil, c.ChangeRecord(ctx, "example.com", droplets.Record{ID: 7, Type: "A", Name: "example.com", Data: ip})
+		}),
+		ask("delete record", func() (any, error) { return nil, c.DeleteRecord(ctx, "example.com", 7) }),
+		ask("firewalls", func() (any, error) { return c.Firewalls(ctx) }),
+		ask("make firewall", func() (any, error) {
+			return nil, c.MakeFirewall(ctx, droplets.Firewall{Name: "wall", Tags: []string{tag}})
+		}),
+		ask("change firewall", func() (any, error) { return nil, c.ChangeFirewall(ctx, droplets.Firewall{ID: uuid, Name: "wall"}) }),
+		ask("delete firewall", func() (any, error) { return nil, c.DeleteFirewall(ctx, uuid) }),
+		ask("projects", func() (any, error) { return c.Projects(ctx) }),
+		ask("put into", func() (any, error) { return nil, c.PutInto(ctx, uuid, 7, ip) }),
+		ask("vpc", func() (any, error) { return c.VPC(ctx, uuid) }),
 		ask("image", func() (any, error) { return c.Image(ctx, "debian-13-x64") }),
 	}
 }
@@ -104,6 +124,8 @@ func FuzzAnswers(f *testing.F) {
 		``, `{}`, `null`, `[]`, `{"droplet":null}`, `{"droplet":{"id":7,"name":"\u001b[2J\u202e\u009b","tags":["cattle:app:blog"],"networks":{"v4":[{"type":"public","ip_address":"x"}]}}}`,
 		`{"droplets":[{"id":0,"tags":["cattle:app:blog"]},{"id":-1,"tags":null}],"links":{"pages":{"next":"http://api.test/?page=2","last":"x"}},"meta":{"total":-1}}`,
 		`{"reserved_ips":[{"ip":"../droplets/7"}]}`, `{"reserved_ip":{"ip":"198.19.0.1","droplet":{"id":7},"region":null}}`,
+		`{"domains":[{"name":"example.com","zone_file":"example.com. 1800 IN SOA x\nexample.com. 300 IN A 1.2.3.4\n\u001b[2J. 1 IN TXT x"},{"name":"../droplets/7"}],"domain_records":[{"id":7,"type":"TXT","name":"\u202e@","data":"\u0007"}]}`,
+		`{"firewalls":[{"id":"../droplets/7","name":"x"},null],"projects":[{"id":"4de7ac8b-495b-4884-9a69-1050c6793cd6","name":"\u001b[2J"}],"vpc":{"id":"x"},"resources":[{"urn":"do:droplet:7","status":"not_found"}]}`,
 		`{"account":{"email":"a\u0007","droplet_limit":-5,"status":"x\ncattle: error: forged"}}`, `{"actions":[{"status":"in-progress","started_at":"x"}]}`,
 		`{"id":"x","message":"\u001b]0;t\u0007\ncattle: hint: rm -rf","request_id":"\u009b2J"}`, `{"images":[{"id":1,"type":"snapshot","tags":["cattle:app:blog"]}],"image":{"id":7},"sizes":[{"regions":[null]}]}`,
 		"\x1f\x8b\x08", `{"droplets":[` + strings.Repeat(`{},`, 100), "\x1b[2J\u202e",
@@ -314,7 +336,8 @@ func TestNoAnswerIsAPath(t *testing.T) {
 	}))
 	for _, odd := range []string{"../droplets/7", "", "198.19.0.1/../../droplets/7", "::1", "198.19.0.1?", "x\ny"} {
 		_, err := api.ReservedIP(ctx, odd)
-		for _, err := range []error{err, api.Assign(ctx, odd, 7), api.ReleaseIP(ctx, odd), api.DeleteTag(ctx, odd+"/"), api.TagDroplets(ctx, odd+"/", 7), api.TagSnapshot(ctx, odd+" ", 7)} {
+		for _, err := range []error{err, api.Assign(ctx, odd, 7), api.ReleaseIP(ctx, odd), api.DeleteTag(ctx, odd+"/"), api.TagDroplets(ctx, odd+"/", 7), api.TagSnapshot(ctx, odd+" ", 7),
+			api.DeleteRecord(ctx, odd+"/", 7), api.MakeRecord(ctx, odd+"/", droplets.Record{Type: "A", Name: odd + "/"}), api.DeleteFirewall(ctx, odd), api.PutInto(ctx, odd, 7, "")} {
 			if err == nil {
 				t.Errorf("%q is taken", odd)
 			}

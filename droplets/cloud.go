@@ -68,6 +68,11 @@ type Cloud interface {
 	Sizes(ctx context.Context) ([]Size, error)
 	// Image is the public image of that slug.
 	Image(ctx context.Context, slug string) (Image, error)
+
+	// What a profile may ask for beside its droplets.
+	DNS
+	Firewalls
+	Groups
 }
 
 // Account holds the limits that an order may run into.
@@ -132,7 +137,8 @@ type Spec struct {
 type ReservedIP struct {
 	IP        string
 	Region    string
-	DropletID int // 0: points at nothing
+	Project   string // id of the project that it is in; "" where the token may not know
+	DropletID int    // 0: points at nothing
 	// Droplet is what it points at, as the same answer described it; the zero
 	// Droplet where it did not.
 	Droplet Droplet

@@ -58,6 +58,35 @@ func readings() map[string]reading {
 		}{}, values: droplet},
 		"Destroy": {}, "Shutdown": {}, "PowerOff": {}, "TakeSnapshot": {}, "Assign": {}, "ReleaseIP": {},
 		"TagDroplets": {}, "DeleteTag": {}, "TagSnapshot": {}, "DeleteSnapshot": {},
+		"MakeRecord": {}, "ChangeRecord": {}, "DeleteRecord": {}, "MakeFirewall": {}, "ChangeFirewall": {}, "DeleteFirewall": {},
+		"Zones": {answer: struct {
+			paged
+			Domains []godo.Domain `json:"domains"`
+		}{}, values: map[string]string{"zone_file": "word. 300 IN A 198.51.100.7\n"}},
+		"Records": {answer: struct {
+			paged
+			Records []godo.DomainRecord `json:"domain_records"`
+		}{}, values: map[string]string{"type": "A"}},
+		"Record": {answer: struct {
+			Record godo.DomainRecord `json:"domain_record"`
+		}{}, values: map[string]string{"type": "A"}},
+		"Firewall": {answer: struct {
+			Firewall godo.Firewall `json:"firewall"`
+		}{}, values: map[string]string{"id": anID}},
+		"Firewalls": {answer: struct {
+			paged
+			Firewalls []godo.Firewall `json:"firewalls"`
+		}{}, values: map[string]string{"id": anID}},
+		"Projects": {answer: struct {
+			paged
+			Projects []godo.Project `json:"projects"`
+		}{}, values: map[string]string{"id": anID}},
+		"PutInto": {answer: struct {
+			Resources []godo.ProjectResource `json:"resources"`
+		}{}, values: map[string]string{"urn": "do:droplet:7", "status": "not_found"}},
+		"VPC": {answer: struct {
+			VPC godo.VPC `json:"vpc"`
+		}{}, values: map[string]string{"id": anID}},
 		"Actions": {answer: struct {
 			paged
 			Actions []godo.Action `json:"actions"`
@@ -162,8 +191,10 @@ type server struct {
 
 func (s *server) RoundTrip(r *http.Request) (*http.Response, error) {
 	s.calls++
-	status := map[string]int{http.MethodGet: 200, http.MethodDelete: 204}[r.Method]
+	status := map[string]int{http.MethodGet: 200, http.MethodPut: 200, http.MethodDelete: 204}[r.Method]
 	switch {
+	case strings.HasPrefix(r.URL.Path, "/v2/projects/") && r.Method == http.MethodPost:
+		status = 200
 	case strings.HasSuffix(r.URL.Path, "/actions") && r.Method == http.MethodPost:
 		status = 201
 	case strings.HasSuffix(r.URL.Path, "/resources"):
@@ -188,6 +219,9 @@ func (s *server) RoundTrip(r *http.Request) (*http.Response, error) {
 // than the one that was asked for is not believed.
 const anAddress = "198.51.100.7"
 
+// anID likewise.
+const anID = "4de7ac8b-495b-4884-9a69-1050c6793cd6"
+
 // outcome is all that a method of Cloud returns, and how often it asked.
 func (s *server) outcome(t *testing.T, method string) string {
 	t.Helper()
@@ -203,12 +237,18 @@ func (s *server) outcome(t *testing.T, method string) string {
 			in = append(in, reflect.ValueOf(7))
 		case p.Kind() == reflect.String && (method == "Assign" || strings.Contains(method, "IP")):
 			in = append(in, reflect.ValueOf(anAddress))
+		case p.Kind() == reflect.String && (method == "Firewall" || method == "DeleteFirewall" || method == "PutInto" || method == "VPC"):
+			in = append(in, reflect.ValueOf(anID))
 		case p.Kind() == reflect.String:
 			in = append(in, reflect.ValueOf("word"))
 		case p.Kind() == reflect.Int:
 			in = append(in, reflect.ValueOf(7))
 		case p == reflect.TypeFor[Spec]():
 			in = append(in, reflect.ValueOf(Spec{Name: "word", Tags: []string{"word"}}))
+		case p == reflect.TypeFor[Record]():
+			in = append(in, reflect.ValueOf(Record{ID: 7, Type: "A", Name: "word", Data: anAddress}))
+		case p == reflect.TypeFor[Firewall]():
+			in = append(in, reflect.ValueOf(Firewall{ID: anID, Name: "word"}))
 		default:
 			in = append(in, reflect.Zero(p))
 		}

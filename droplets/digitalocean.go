@@ -169,7 +169,7 @@ func (c *digitalOcean) Create(ctx context.Context, spec Spec) (Droplet, error) {
 	}
 	d, _, err := c.api.Droplets.Create(ctx, &godo.DropletCreateRequest{
 		Name: spec.Name, Region: spec.Region, Size: spec.Size, Image: image, SSHKeys: keys,
-		IPv6: spec.IPv6, Monitoring: spec.Monitoring, VPCUUID: spec.VPC,
+		IPv6: spec.IPv6, Monitoring: spec.Monitoring, VPCUUID: strings.ToLower(spec.VPC),
 		UserData: string(spec.UserData), Tags: spec.Tags,
 	})
 	if err = given(d, err); err == nil && !strings.EqualFold(d.Name, spec.Name) {

@@ -37,6 +37,9 @@ const (
 // AppTag is the tag that every droplet of the app carries and that nothing else carries.
 func AppTag(app string) string { return appPrefix + app }
 
+// IsAppTag tells the tag of any app.
+func IsAppTag(text string) bool { return strings.HasPrefix(strings.ToLower(text), appPrefix) }
+
 // App is the app that the droplet belongs to, "" when it is none of cattle's,
 // or has the tags of two: somebody edited them, and it is nobody's to end.
 func (d Droplet) App() string {

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -33,11 +34,11 @@ func destroyCommand(std stdio) *cli.Command {
 type destroyOptions struct{ withIP, json, dryRun, yes bool }
 
 func destroy(ctx context.Context, std stdio, file string, opts destroyOptions) error {
-	o, site, w, err := survey(ctx, std, file, false)
+	o, site, w, err := surveyAround(ctx, std, file, false)
 	if err != nil {
 		return err
 	}
-	doomed := release.PlanDestroy(w, opts.withIP)
+	doomed := release.PlanDestroy(site, w, opts.withIP)
 	if err := printDoomed(std, doomed, opts); err != nil || opts.dryRun {
 		return err
 	}
@@ -49,9 +50,15 @@ func destroy(ctx context.Context, std stdio, file string, opts destroyOptions) e
 		fmt.Fprintf(std.err, "cattle: the reserved IP %s stays and bills; to give it back: doctl compute reserved-ip delete %s\n", doomed.IP, doomed.IP)
 	}
 	std.remedy.is("cattle destroy")
-	if err := o.Destroy(ctx, site, doomed); err != nil {
+	err = o.Destroy(ctx, site, doomed)
+	var incomplete *release.Incomplete
+	if err != nil && !errors.As(err, &incomplete) {
 		return err
 	}
+	return errors.Join(sayDestroyed(std, site, doomed, opts), err)
+}
+
+func sayDestroyed(std stdio, site release.Site, doomed *release.Doomed, opts destroyOptions) error {
 	if opts.json {
 		return writeJSON(std.out, map[string]any{"message_type": "result", "verb": "destroy", "droplets": len(doomed.Droplets), "snapshots": len(doomed.Snapshots)})
 	}
@@ -64,22 +71,28 @@ func destroy(ctx context.Context, std stdio, file string, opts destroyOptions) e
 
 func printDoomed(std stdio, d *release.Doomed, opts destroyOptions) error {
 	var b strings.Builder
-	for _, m := range d.Droplets {
-		if opts.json {
-			writeJSON(&b, map[string]any{"message_type": "doomed", "droplet": m.ID, "name": m.Name, "release": m.Birth.Release, "dry_run": opts.dryRun})
-			continue
+	tell := func(text string, fields map[string]any) {
+		if !opts.json {
+			b.WriteString("to be " + text + "\n")
+			return
 		}
-		fmt.Fprintf(&b, "to be destroyed: droplet %d %s\n", m.ID, m.Name)
+		fields["message_type"], fields["dry_run"] = "doomed", opts.dryRun
+		writeJSON(&b, fields)
+	}
+	for _, m := range d.Droplets {
+		tell(fmt.Sprintf("destroyed: droplet %d %s", m.ID, m.Name), map[string]any{"droplet": m.ID, "name": m.Name, "release": m.Birth.Release})
 	}
 	for _, s := range d.Snapshots {
-		if opts.json {
-			writeJSON(&b, map[string]any{"message_type": "doomed", "snapshot": s.ID, "name": s.Name, "dry_run": opts.dryRun})
-			continue
-		}
-		fmt.Fprintf(&b, "to be destroyed: snapshot %d %s\n", s.ID, s.Name)
+		tell(fmt.Sprintf("destroyed: snapshot %d %s", s.ID, s.Name), map[string]any{"snapshot": s.ID, "name": s.Name})
+	}
+	for _, r := range d.Records {
+		tell(fmt.Sprintf("deleted: record %s", r), map[string]any{"record": r.String()})
+	}
+	if d.Firewall != "" {
+		tell("deleted: firewall "+d.Firewall, map[string]any{"firewall": d.Firewall})
 	}
 	if d.WithIP && d.IP != "" && !opts.json {
-		fmt.Fprintf(&b, "to be given back: reserved IP %s\n", d.IP)
+		tell("given back: reserved IP "+d.IP, nil)
 	}
 	if len(d.Droplets) == 0 && !opts.json {
 		b.WriteString("there is no droplet to destroy\n")

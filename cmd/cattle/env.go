@@ -47,6 +47,17 @@ func begin(std stdio, file string, asJSON, withLogin bool) (*profiles.Profile, *
 // survey is where every command begins that is about what exists already: the
 // profile says whose site it is, the cloud what there is of it.
 func survey(ctx context.Context, std stdio, file string, withLogin bool) (*release.Operator, release.Site, *release.World, error) {
+	return surveyBy((*release.Operator).Survey, ctx, std, file, withLogin)
+}
+
+// surveyAround is survey for commands that change records and firewall too.
+func surveyAround(ctx context.Context, std stdio, file string, withLogin bool) (*release.Operator, release.Site, *release.World, error) {
+	return surveyBy((*release.Operator).SurveyAround, ctx, std, file, withLogin)
+}
+
+type surveyor func(*release.Operator, context.Context, release.Site) (*release.World, error)
+
+func surveyBy(by surveyor, ctx context.Context, std stdio, file string, withLogin bool) (*release.Operator, release.Site, *release.World, error) {
 	p, err := loadQuietly(file)
 	if err != nil {
 		return nil, release.Site{}, nil, err
@@ -56,7 +67,7 @@ func survey(ctx context.Context, std stdio, file string, withLogin bool) (*relea
 		return nil, release.Site{}, nil, err
 	}
 	site := siteOf(p, nil)
-	w, err := o.Survey(ctx, site)
+	w, err := by(o, ctx, site)
 	return o, site, w, err
 }
 

@@ -252,7 +252,10 @@ func hintFor(err error) string {
 	var silent *notServing
 	var missing *nspawn.MissingError
 	var holder *release.Holder
+	var scope *release.ScopeError
 	switch {
+	case errors.As(err, &scope):
+		return fmt.Sprintf("add %s to the token at https://cloud.digitalocean.com/account/api/tokens, or take %s out of the profile", scope.Scope, scope.Key)
 	case errors.As(err, &missing) && missing.Install == "" && slices.Contains(missing.Missing, "root"):
 		return "become root: sudo --preserve-env=HOME cattle …"
 	case errors.As(err, &missing):

@@ -63,7 +63,7 @@ func printPlan(w io.Writer, width int, p *release.Plan, differs *difference, not
 		row(fmt.Sprintf("%d. %s", i+1, s.Name), s.Title)
 	}
 	for _, c := range p.Changes {
-		row(c.What+":", orNone(c.From)+" → "+c.To)
+		row(c.What+":", orNone(c.From)+" → "+orNone(c.To))
 	}
 	for _, r := range differs.rows() {
 		row(r[0]+":", r[1])
@@ -133,7 +133,9 @@ func printReport(w io.Writer, r *release.Report, asJSON bool) error {
 		}
 		b.WriteByte('\n')
 	}
-	if r.NewIP {
+	if r.NewIP && r.DNS {
+		fmt.Fprintf(&b, "the reserved IP is new, and your domain leads to it; write it down in the profile: reserved_ip: %s\n", r.IP)
+	} else if r.NewIP {
 		fmt.Fprintf(&b, "the reserved IP is new: point your domain at %s, and write it down in the profile: reserved_ip: %s\n", r.IP, r.IP)
 	}
 	b.WriteString(updatesText(r.Updates, ""))

@@ -76,6 +76,7 @@ func siteOf(p *profiles.Profile, services []string) release.Site {
 		App: p.App, Domains: p.Domains, ReservedIP: p.ReservedIP,
 		Region: p.Droplet.Region, Size: p.Droplet.Size, Image: p.Droplet.Image, VPC: p.Droplet.VPC,
 		SSHKeys: p.Droplet.SSHKeys, Monitoring: p.Droplet.Monitoring, IPv6: p.Droplet.IPv6, Tags: p.Droplet.Tags,
+		DNS: p.DNS != "", Project: p.Project, Firewall: p.Firewall.Cloud, SSHFrom: p.Firewall.SSHFrom,
 		Services: services,
 		Health: probe.Health{Path: h.Path, Status: h.Status, Body: h.Body, Interval: h.Interval,
 			Timeout: h.Timeout, Successes: h.Successes, Deadline: h.Deadline},

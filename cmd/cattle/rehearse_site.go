@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"cattle/droplets"
@@ -37,7 +38,7 @@ func (s *runningSandbox) equip(ctx context.Context, p *profiles.Profile, l login
 }
 
 // furnish puts into the account what the profile takes for granted there: the
-// names of SSH keys, a reserved IP, a VPC.
+// names of SSH keys, a reserved IP, a VPC, a project, domains.
 func (s *runningSandbox) furnish(ctx context.Context, p *profiles.Profile) error {
 	for i, name := range p.Droplet.SSHKeys {
 		if strings.Count(name, ":") == 15 {
@@ -55,7 +56,22 @@ func (s *runningSandbox) furnish(ctx context.Context, p *profiles.Profile) error
 			return err
 		}
 	}
-	return s.cloud.Furnish(sandbox.Furniture{Region: p.Droplet.Region, ReservedIP: p.ReservedIP, VPC: p.Droplet.VPC})
+	return s.cloud.Furnish(sandbox.Furniture{Region: p.Droplet.Region, ReservedIP: p.ReservedIP, VPC: p.Droplet.VPC,
+		Project: p.Project, Domains: zonesOf(p)})
+}
+
+// zonesOf are the domains that the account has to hold for a profile whose
+// records cattle keeps: its names, but for those below another one.
+func zonesOf(p *profiles.Profile) (zones []string) {
+	if p.DNS == "" {
+		return nil
+	}
+	for _, name := range p.Domains {
+		if !slices.ContainsFunc(p.Domains, func(other string) bool { return strings.HasSuffix(name, "."+other) }) {
+			zones = append(zones, name)
+		}
+	}
+	return zones
 }
 
 func relayPorts(p *profiles.Profile) []int {

@@ -23,7 +23,7 @@ func rollbackCommand(std stdio) *cli.Command {
 }
 
 func rollback(ctx context.Context, std stdio, file, version string, asJSON, dryRun bool) error {
-	o, site, w, err := survey(ctx, std, file, !dryRun)
+	o, site, w, err := surveyAround(ctx, std, file, !dryRun)
 	if err != nil {
 		return err
 	}
@@ -35,5 +35,5 @@ func rollback(ctx context.Context, std stdio, file, version string, asJSON, dryR
 	if err != nil {
 		return err
 	}
-	return carryOut(ctx, std, o, plan, nil, nil, asJSON, dryRun)
+	return carryOut(ctx, std, o, plan, nil, plan.Notices(), asJSON, dryRun)
 }

@@ -82,10 +82,15 @@ func forbidden(t *testing.T, scopes []string) (refused []string) {
 	return refused
 }
 
+const anID = "4de7ac8b-495b-4884-9a69-1050c6793cd6"
+
 // example is an argument that makes a call; whether it succeeds is all the same.
 func example(method string, t reflect.Type) reflect.Value {
 	switch t.Kind() {
 	case reflect.String:
+		if method == "Firewall" || method == "DeleteFirewall" || method == "PutInto" || method == "VPC" {
+			return reflect.ValueOf(anID)
+		}
 		if method == "Assign" || strings.Contains(method, "IP") {
 			return reflect.ValueOf("198.51.100.7")
 		}
@@ -94,6 +99,13 @@ func example(method string, t reflect.Type) reflect.Value {
 		return reflect.ValueOf(7)
 	case reflect.Slice:
 		return reflect.ValueOf([]int{7})
+	}
+	switch t {
+	case reflect.TypeFor[droplets.Record]():
+		return reflect.ValueOf(droplets.Record{ID: 7, Type: "A", Name: "example", Data: "198.51.100.7"})
+	case reflect.TypeFor[droplets.Firewall]():
+		anyone := droplets.NewRule("tcp", "22", "0.0.0.0/0")
+		return reflect.ValueOf(droplets.Firewall{ID: anID, Name: "example", Tags: []string{"example"}, Inbound: []droplets.Rule{anyone}})
 	}
 	return reflect.ValueOf(droplets.Spec{Name: "example", Region: "nyc3", Size: "s-1vcpu-1gb", Image: "debian-13-x64"})
 }

@@ -5,6 +5,8 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -59,6 +61,7 @@ func TestScripts(t *testing.T) {
 			"fault":  fault,
 			"calls":  calls,
 			"domain": domain,
+			"api":    callAPI,
 			"seal":   sealPairs,
 			"noise":  noise,
 			"sshkey": sshKey,
@@ -145,6 +148,26 @@ func domain(ts *testscript.TestScript, neg bool, args []string) {
 	box := boxOf(ts)
 	ip := box.cloud.Snapshot().ReservedIPs[0].IP
 	ts.Check(box.post(context.Background(), "/v2/domains", map[string]string{"name": args[0], "ip_address": ip}))
+}
+
+// api METHOD PATH [BODY]: what somebody else's client calls; stdout is the answer.
+func callAPI(ts *testscript.TestScript, neg bool, args []string) {
+	var body io.Reader
+	if len(args) > 2 {
+		body = strings.NewReader(args[2])
+	}
+	req, err := http.NewRequest(args[0], boxOf(ts).env["DIGITALOCEAN_API_URL"]+args[1], body)
+	ts.Check(err)
+	req.Header.Set("Authorization", "Bearer "+boxOf(ts).env["DIGITALOCEAN_ACCESS_TOKEN"])
+	resp, err := http.DefaultClient.Do(req)
+	ts.Check(err)
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(resp.Body)
+	ts.Check(err)
+	fmt.Fprint(ts.Stdout(), string(answer))
+	if resp.StatusCode > 299 {
+		ts.Fatalf("%s: %s", resp.Status, answer)
+	}
 }
 
 // seal FILE NAME=VALUE…: a SOPS file for the script's age key.

@@ -171,6 +171,9 @@ func (s *stage) public(ctx context.Context) error {
 	}
 	fmt.Fprintln(s.std.out)
 	for _, domain := range s.profile.Domains {
+		if s.profile.DNS != "" {
+			break // the release has made the records
+		}
 		fmt.Fprintf(s.std.out, "$ doctl compute domain create %s --ip-address %s   # the sandbox's DNS\n", domain, st.IP)
 		if err := s.sandbox.post(ctx, "/v2/domains", map[string]string{"name": domain, "ip_address": st.IP}); err != nil {
 			return err

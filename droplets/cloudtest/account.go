@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -197,6 +198,17 @@ func (s *suite) domains(t *testing.T) {
 	if len(a.list("domain_records")) != 1 || a.text("domain_records", 0, "data") != "198.18.0.2" {
 		t.Error("filtered records:", a.body)
 	}
+	// What a survey goes by: the list has every zone's file, a record a line.
+	s.wait(t, "the record in its zone's file", func() bool {
+		a := s.want(t, 200, "GET", "/v2/domains?per_page=200", nil)
+		for i := range a.list("domains") {
+			line := regexp.MustCompile(`(?m)^www\.` + regexp.QuoteMeta(s.api.Domain) + `\.\s+\d+\s+IN\s+A\s+198\.18\.0\.2$`)
+			if a.text("domains", i, "name") == s.api.Domain && line.MatchString(a.text("domains", i, "zone_file")) {
+				return true
+			}
+		}
+		return false
+	})
 	s.want(t, 204, "DELETE", record, nil)
 	s.refused(t, 404, "GET", record, nil)
 }

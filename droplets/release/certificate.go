@@ -15,15 +15,25 @@ import (
 // seconds, a slow validation half a minute.
 const certifyWithin = 3 * time.Minute
 
+// knownWithin is how long names whose records are right may take to be known
+// here. Name servers need seconds; a resolver that was asked before there were
+// records remembers for half an hour that there are none (the zones' SOA), and
+// the authority, which asks the name servers themselves, is not waiting for it.
+const knownWithin = 30 * time.Second
+
 // certificate sees that the live droplet's certificate covers every domain. A
-// carried certificate does, and then nothing is asked; a first release obtains
-// one now, if the names point at the reserved IP already.
+// carried certificate does, and then nothing is asked, but where it has names
+// that are the site's no longer: they could not be renewed. A first release
+// obtains one now, if the names point at the reserved IP already.
 func (r *run) certificate(ctx context.Context) error {
-	if r.covered() {
-		r.report.HTTPS = true
+	r.report.HTTPS = r.covered()
+	if r.covered() && !r.dated() {
 		return nil
 	}
-	if astray := r.astray(ctx); len(astray) > 0 {
+	if astray := r.known(ctx); len(astray) > 0 && !r.keepsNames() {
+		if r.covered() {
+			return nil
+		}
 		names := strings.Join(astray, ", ")
 		return &skipped{fmt.Sprintf("no HTTPS yet: %s does not point at %s; add A records for %s, and the droplet obtains the certificate by itself within minutes", names, r.ip, names)}
 	}
@@ -40,9 +50,31 @@ func (r *run) certificate(ctx context.Context) error {
 	return nil
 }
 
+// keepsNames tells that the names' records are cattle's to keep, and lead here.
+func (r *run) keepsNames() bool {
+	return r.site.DNS && r.records == nil && r.world.Around.Err == nil && len(r.world.dnsFaults(r.site)) == 0
+}
+
+// known is astray once names whose records are right have had their time.
+func (r *run) known(ctx context.Context) []string {
+	astray := r.astray(ctx)
+	for start := time.Now(); len(astray) > 0 && r.keepsNames() && time.Since(start) < knownWithin; astray = r.astray(ctx) {
+		if pause(ctx, pendingPause) != nil {
+			return astray
+		}
+	}
+	return astray
+}
+
 func (r *run) covered() bool {
 	c := r.status.Certificate
 	return c != nil && len(lacking(c, r.site.Domains)) == 0
+}
+
+// dated tells that the certificate has more names than the site. A standby that
+// was gone back to goes by the profile of its own release.
+func (r *run) dated() bool {
+	return r.plan.target == nil && len(r.status.Certificate.Names) > len(r.site.Domains)
 }
 
 // astray are the domains at which somebody else answers, or nobody. It asks

@@ -87,6 +87,16 @@ type skipped struct{ why string }
 
 func (e *skipped) Error() string { return e.why }
 
+// byHand is a failure after the confirm, and the command that does the same.
+type byHand struct {
+	err     error
+	command string
+}
+
+func (e *byHand) Error() string { return e.err.Error() }
+
+func (e *byHand) Unwrap() error { return e.err }
+
 // A Fault is something that forbids a plan, with what to do about it.
 type Fault struct {
 	Msg, Hint string

@@ -157,7 +157,7 @@ func TestDestroyBesideRelease(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		doomed := release.PlanDestroy(w, true)
+		doomed := release.PlanDestroy(b.Site, w, true)
 		b.Orphan("f")
 		err = b.Op.Destroy(b.T.Context(), b.Site, doomed)
 		if err == nil || !strings.Contains(err.Error(), "destroy once more") {

@@ -312,7 +312,7 @@ var verbs = map[string]func(*simulation.Bench) error{
 		if err != nil {
 			return err
 		}
-		return b.Op.Destroy(b.T.Context(), b.Site, release.PlanDestroy(w, true))
+		return b.Op.Destroy(b.T.Context(), b.Site, release.PlanDestroy(b.Site, w, true))
 	},
 }
 

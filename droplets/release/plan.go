@@ -63,10 +63,9 @@ func PlanRelease(verb string, site Site, w *World, c *Candidate) (*Plan, error) 
 	if verb != "rebuild" { // which is there for today's packages
 		p.Base = w.base(site, c)
 	}
-	p.Steps = []Step{
-		{Name: "create", Title: p.createTitle(), run: (*run).create},
-		{Name: "boot", Title: p.bootTitle(), run: (*run).boot},
-	}
+	p.Steps = append(p.wall(),
+		Step{Name: "create", Title: p.createTitle(), run: (*run).create},
+		Step{Name: "boot", Title: p.bootTitle(), run: (*run).boot})
 	if w.Live != nil && w.Live.Born && !c.NoHandoff {
 		p.Steps = append(p.Steps, Step{Name: "handoff", Title: fmt.Sprintf("carry the certificates over from %s", w.Live.Name), run: (*run).handoff})
 	}
@@ -96,6 +95,21 @@ func PlanRollback(site Site, w *World, version string) (*Plan, error) {
 	p.Changes = p.changes()
 	p.Cost = p.cost(0, 0)
 	return p, nil
+}
+
+// Notices are what a rollback, which nothing but the standby may hold up,
+// leaves as it is.
+func (p *Plan) Notices() (out []string) {
+	if p.target == nil {
+		return nil
+	}
+	if err := p.World.Around.Err; err != nil {
+		return []string{fmt.Sprintf("left as they are: records and firewall (%v)", err)}
+	}
+	for _, f := range p.World.AroundFaults(p.Site) {
+		out = append(out, "left as it is: "+f.Msg)
+	}
+	return out
 }
 
 func noStandby(w *World, version string) error {
@@ -143,6 +157,10 @@ func (p *Plan) commit() []Step {
 	steps = append(steps,
 		Step{Name: "switch", Title: p.switchTitle(), run: (*run).switchOver},
 		Step{Name: "confirm", Title: p.confirmTitle(), run: (*run).confirm, commits: !p.watches()})
+	if p.target != nil {
+		steps = append(steps, p.wall()...)
+	}
+	steps = append(steps, slices.Concat(p.project(), p.dns())...)
 	if len(s.Domains) > 0 {
 		steps = append(steps, Step{Name: "certificate", Title: "its certificate covers " + strings.Join(s.Domains, ", "), run: (*run).certificate, after: true})
 	}
@@ -257,6 +275,14 @@ func (p *Plan) afterwards() (keep, end []Member) {
 }
 
 func (p *Plan) changes() []Change {
+	around := p.dnsChanges()
+	if c := p.wallChange(); c != nil {
+		around = append(around, *c)
+	}
+	return append(p.machineChanges(), around...)
+}
+
+func (p *Plan) machineChanges() []Change {
 	live := p.World.Live
 	if live == nil {
 		return []Change{{"release", "", p.Release}}

@@ -15,7 +15,7 @@ const maxUserData = 64 << 10
 // preflight finds every reason not to begin. It reads nothing: the survey did.
 func (w *World) preflight(site Site, c *Candidate) []Fault {
 	faults := w.orderFaults(site, c)
-	for _, check := range []func(Site) []Fault{w.quotaFaults, w.ipFaults, w.rivalFaults, w.GuardFaults} {
+	for _, check := range []func(Site) []Fault{w.quotaFaults, w.ipFaults, w.rivalFaults, w.GuardFaults, w.AroundFaults, w.projectFaults} {
 		faults = append(faults, check(site)...)
 	}
 	return faults
@@ -24,7 +24,7 @@ func (w *World) preflight(site Site, c *Candidate) []Fault {
 // orderFaults are the reasons for which a droplet cannot be ordered.
 func (w *World) orderFaults(site Site, c *Candidate) []Fault {
 	var faults []Fault
-	for _, check := range []func(Site) []Fault{w.accountFaults, w.regionFaults, w.sizeFaults, w.imageFaults, w.keyFaults} {
+	for _, check := range []func(Site) []Fault{w.accountFaults, w.regionFaults, w.sizeFaults, w.imageFaults, w.keyFaults, w.vpcFaults} {
 		faults = append(faults, check(site)...)
 	}
 	if len(c.UserData) > maxUserData {

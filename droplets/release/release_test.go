@@ -408,7 +408,7 @@ func TestDestroy(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := b.Op.Destroy(b.T.Context(), b.Site, release.PlanDestroy(w, true)); err != nil {
+		if err := b.Op.Destroy(b.T.Context(), b.Site, release.PlanDestroy(b.Site, w, true)); err != nil {
 			t.Fatal(err)
 		}
 		b.Expect("", "")

@@ -24,7 +24,8 @@ type Report struct {
 	Took    time.Duration `json:"took_ns"`
 	Steps   []StepTime    `json:"steps"`
 	Cutover probe.Stats   `json:"cutover"`
-	HTTPS   bool          `json:"https"` // a certificate covers every domain
+	HTTPS   bool          `json:"https"`         // a certificate covers every domain
+	DNS     bool          `json:"dns,omitempty"` // this run made the domains' records lead to the address
 	// Watch is what the live site was seen to do after the switch; nil where
 	// the profile asks for no watch.
 	Watch   *WatchReport  `json:"watch,omitempty"`
@@ -85,6 +86,7 @@ type run struct {
 	old        figures      // of what served before, see watch
 	oldMachine *installed   // of a rebuild; nil where it did not tell
 	ip         string
+	records    error // why the names' records may not lead to the address
 	probe      *probe.Prober
 	guard      *guard   // armed; nil without one
 	twins      []Member // other droplets of this attempt: an order that was carried out twice
@@ -137,7 +139,7 @@ func (r *run) steps(ctx context.Context) error {
 			}
 		case s.after:
 			// It serves: what is left is done all the same.
-			r.leftovers = append(r.leftovers, Leftover{What: s.Name, Err: err, Command: "cattle status"})
+			r.leftovers = append(r.leftovers, leftBy(s, err))
 		case s.Name == watchStep:
 			if err := r.notGood(ctx, s, err); err != nil {
 				return err
@@ -150,6 +152,15 @@ func (r *run) steps(ctx context.Context) error {
 		return &Incomplete{r.leftovers}
 	}
 	return nil
+}
+
+// leftBy is what a step that failed after the confirm leaves over.
+func leftBy(s Step, err error) Leftover {
+	var told *byHand
+	if errors.As(err, &told) {
+		return Leftover{What: s.Name, Err: err, Command: told.command}
+	}
+	return Leftover{What: s.Name, Err: err, Command: "cattle status"}
 }
 
 func (r *run) step(ctx context.Context, s Step) error {

@@ -28,6 +28,12 @@ type Site struct {
 	Packages    string
 	BakedWithin time.Duration // how old a snapshot may be; 0: none is used
 	Tags        []string      // besides cattle's own
+	// DNS has the domains' records kept, Firewall a Cloud Firewall that lets in
+	// SSH from SSHFrom alone (addresses and blocks; none: everyone). Project is
+	// the name or id of the one to put things into, "" for wherever they are.
+	DNS, Firewall bool
+	SSHFrom       []string
+	Project       string
 
 	Services   []string // compose services that have to run
 	Health     probe.Health

@@ -53,6 +53,9 @@ type World struct {
 	ImageErr  error // why the image cannot be looked up
 	Keys      []droplets.SSHKey
 	Mine      []string // fingerprints of the operator's keys; nil: he showed none
+
+	// Around is what else the profile asks for; see Operator.SurveyAround.
+	Around Surroundings
 }
 
 // arriveWithin is how long a survey waits for a reserved IP that is on its way.
@@ -66,7 +69,8 @@ func (o *Operator) Survey(ctx context.Context, site Site) (w *World, err error) 
 }
 
 // SurveyRelease reads also what ordering a droplet depends on: eight requests,
-// at the same time.
+// at the same time, and one more for each of dns, firewall.cloud, project and
+// droplet.vpc that the profile has.
 func (o *Operator) SurveyRelease(ctx context.Context, site Site) (*World, error) {
 	return arrived(ctx, func() (*World, error) { return o.surveyRelease(ctx, site) })
 }
@@ -91,29 +95,36 @@ func (o *Operator) survey(ctx context.Context, site Site) (*World, error) {
 
 func (o *Operator) surveyRelease(ctx context.Context, site Site) (*World, error) {
 	var s survey
-	g, ctx := errgroup.WithContext(ctx)
-	s.readSite(ctx, g, o.Cloud, site)
+	g, gctx := errgroup.WithContext(ctx)
+	s.readSite(gctx, g, o.Cloud, site)
+	s.readAround(gctx, g, o.Cloud, site)
+	s.readGroups(gctx, g, o.Cloud, site)
 	if o.Login != nil {
 		s.Mine = o.Login.Fingerprints()
 	}
-	into(g, &s.Account, func() (droplets.Account, error) { return o.Cloud.Account(ctx) })
-	into(g, &s.InAccount, func() (int, error) { return o.Cloud.CountDroplets(ctx) })
-	into(g, &s.Sizes, func() ([]droplets.Size, error) { return o.Cloud.Sizes(ctx) })
-	into(g, &s.Keys, func() ([]droplets.SSHKey, error) { return o.Cloud.SSHKeys(ctx) })
+	into(g, &s.Account, func() (droplets.Account, error) { return o.Cloud.Account(gctx) })
+	into(g, &s.InAccount, func() (int, error) { return o.Cloud.CountDroplets(gctx) })
+	into(g, &s.Sizes, func() ([]droplets.Size, error) { return o.Cloud.Sizes(gctx) })
+	into(g, &s.Keys, func() ([]droplets.SSHKey, error) { return o.Cloud.SSHKeys(gctx) })
 	into(g, &s.Image, func() (droplets.Image, error) {
-		img, err := o.Cloud.Image(ctx, site.Image)
+		img, err := o.Cloud.Image(gctx, site.Image)
 		if droplets.NotFound(err) {
 			s.ImageErr, err = err, nil
 		}
 		return img, err
 	})
-	return s.world(g, o.Cloud, site)
+	w, err := s.worldAround(ctx, g, o, site)
+	if err == nil {
+		err = w.Around.Err
+	}
+	return w, err
 }
 
 // survey is a World in the making.
 type survey struct {
 	World
-	found []droplets.Droplet
+	found  []droplets.Droplet
+	unread [2]error // of records and firewall
 }
 
 func (s *survey) readSite(ctx context.Context, g *errgroup.Group, cloud droplets.Cloud, site Site) {

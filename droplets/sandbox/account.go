@@ -1,5 +1,11 @@
 package sandbox
 
+import (
+	"fmt"
+	"maps"
+	"slices"
+)
+
 // These never change, so that whoever noted one finds it again.
 const (
 	accountID      = "b6fc89db-f6d9-156c-ace5-f3c78dc9851d"
@@ -30,26 +36,31 @@ func defaultVPC(region string) string {
 	return string(b)
 }
 
-func (c *Cloud) viewVPC(region string) obj {
-	id := defaultVPC(region)
-	return obj{
-		"id": id, "urn": "do:vpc:" + id, "name": "default-" + region, "description": "", "region": region,
-		"ip_range": "10.108.0.0/20", "created_at": "2025-01-01T00:00:00Z", "default": true,
+// vpcs are the default ones, and then those of Furnish.
+func (c *Cloud) vpcs() (list []obj) {
+	view := func(id, name, region, addresses string) {
+		list = append(list, obj{
+			"id": id, "urn": "do:vpc:" + id, "name": name, "description": "", "region": region,
+			"ip_range": addresses, "created_at": "2025-01-01T00:00:00Z", "default": id == defaultVPC(region),
+		})
 	}
+	for _, region := range c.shelf.slugs() {
+		view(defaultVPC(region), "default-"+region, region, "10.108.0.0/20")
+	}
+	for i, id := range slices.Sorted(maps.Keys(c.state.VPCs)) {
+		view(id, "vpc-"+id[:min(8, len(id))], c.state.VPCs[id], fmt.Sprintf("10.%d.0.0/20", 110+i%100))
+	}
+	return list
 }
 
 func (c *Cloud) getVPCs(q *call) reply {
-	list := []obj{}
-	for _, region := range c.shelf.slugs() {
-		list = append(list, c.viewVPC(region))
-	}
-	return page(q, "vpcs", list)
+	return page(q, "vpcs", c.vpcs())
 }
 
 func (c *Cloud) getVPC(q *call) reply {
-	for _, region := range c.shelf.slugs() {
-		if defaultVPC(region) == q.PathValue("id") {
-			return ok(obj{"vpc": c.viewVPC(region)})
+	for _, v := range c.vpcs() {
+		if v["id"] == q.PathValue("id") {
+			return ok(obj{"vpc": v})
 		}
 	}
 	return notFound()

@@ -30,7 +30,7 @@ func (c *Cloud) getReservedAction(q *call) reply {
 	id, ip := number(q.PathValue("action"), 0), q.PathValue("ip")
 	a := c.oneAction(func(a *action) bool { return a.ID == id && a.IP == ip })
 	if a.status == http.StatusOK {
-		q.own(a.body.(obj)["action"].(obj))
+		c.own(q, a.body.(obj)["action"].(obj))
 	}
 	return a
 }
@@ -90,14 +90,14 @@ func (c *Cloud) startAssign(q *call, ip *reservedIP, d *droplet) *action {
 }
 
 // own adds what only the routes of an address say of its action.
-func (q *call) own(v obj) {
-	v["resource_type"], v["project_id"] = q.ipWord(), defaultProject
+func (c *Cloud) own(q *call, v obj) {
+	v["resource_type"], v["project_id"] = q.ipWord(), c.whereabouts(urnOfIP(q.PathValue("ip")))
 }
 
 // accept shows an action as it starts, even if it ends at once.
 func (c *Cloud) accept(q *call, a *action) reply {
 	v := c.viewAction(a)
-	q.own(v)
+	c.own(q, v)
 	c.settle(q.now)
 	return reply{http.StatusCreated, obj{"action": v}}
 }

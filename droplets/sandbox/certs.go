@@ -64,6 +64,12 @@ func (c *Cloud) wantsCertificate(d *droplet, now time.Time) bool {
 	return len(names) > 0 && !c.covered(d, now) && c.vitals(d, now).nginx
 }
 
+// exact says whether the certificate has the machine's names and no others.
+func (c *Cloud) exact(d *droplet) bool {
+	pair := c.certificate(d)
+	return pair != nil && slices.Equal(slices.Sorted(slices.Values(pair.Leaf.DNSNames)), slices.Sorted(slices.Values(c.seed(d).manifest.Domains)))
+}
+
 // covered says whether the machine has a certificate for all its names that
 // is good for some time yet.
 func (c *Cloud) covered(d *droplet, now time.Time) bool {

@@ -52,16 +52,21 @@ func (c *Cloud) postDomains(q *call) reply {
 	case c.domain(in.Name) != nil:
 		return unprocessable("domain '" + in.Name + "': name already exists")
 	}
-	d := &domain{Name: strings.ToLower(in.Name), TTL: 1800}
-	for n := 1; n <= 3; n++ {
-		d.add(c, record{Type: "NS", Name: "@", Data: fmt.Sprintf("ns%d.digitalocean.com.", n)})
-	}
+	d := c.makeDomain(in.Name)
 	if in.IP != "" {
 		d.add(c, record{Type: "A", Name: "@", Data: in.IP})
 	}
-	c.state.Domains = append(c.state.Domains, d)
 	c.touch()
 	return reply{http.StatusCreated, obj{"domain": obj{"name": d.Name, "ttl": d.TTL, "zone_file": nil}}}
+}
+
+func (c *Cloud) makeDomain(name string) *domain {
+	d := &domain{Name: strings.ToLower(name), TTL: 1800}
+	for n := 1; n <= 3; n++ {
+		d.add(c, record{Type: "NS", Name: "@", Data: fmt.Sprintf("ns%d.digitalocean.com.", n)})
+	}
+	c.state.Domains = append(c.state.Domains, d)
+	return d
 }
 
 func (c *Cloud) deleteDomain(q *call) reply {
@@ -78,7 +83,7 @@ func (d *domain) view() obj {
 	var b strings.Builder
 	fmt.Fprintf(&b, "$ORIGIN %s.\n$TTL %d\n%s. IN SOA ns1.digitalocean.com. hostmaster.%s. 1 10800 3600 604800 1800\n", d.Name, d.TTL, d.Name, d.Name)
 	for _, r := range d.Records {
-		fmt.Fprintf(&b, "%s. %d IN %s %s\n", r.full(d), r.TTL, r.Type, r.Data)
+		fmt.Fprintf(&b, "%s. %d IN %s %s\n", r.full(d), r.TTL, r.Type, r.line(d))
 	}
 	return obj{"name": d.Name, "ttl": d.TTL, "zone_file": b.String()}
 }

@@ -47,11 +47,34 @@ func (c *Cloud) wall(id string) *firewall {
 	return nil
 }
 
-func (c *Cloud) getFirewalls(q *call) reply { return page(q, "firewalls", c.state.Walls) }
+func (c *Cloud) getFirewalls(q *call) reply {
+	list := []*firewall{}
+	for _, w := range c.state.Walls {
+		list = append(list, c.viewFirewall(q, w))
+	}
+	return page(q, "firewalls", list)
+}
+
+// viewFirewall leaves out what the token may not read.
+func (c *Cloud) viewFirewall(q *call, w *firewall) *firewall {
+	v := *w
+	if !c.holds(q, "tag:read") {
+		v.Tags = []string{}
+	}
+	if !c.holds(q, "droplet:read") {
+		v.DropletIDs = []int{}
+	}
+	return &v
+}
+
+// mayTag tells whether the token may name the tags that a firewall is to have.
+func (c *Cloud) mayTag(q *call, w *firewall) bool {
+	return len(w.Tags) == 0 || c.holds(q, "tag:create") && c.holds(q, "tag:read")
+}
 
 func (c *Cloud) getFirewall(q *call) reply {
 	if w := c.wall(q.PathValue("id")); w != nil {
-		return ok(obj{"firewall": w})
+		return ok(obj{"firewall": c.viewFirewall(q, w)})
 	}
 	return notFound()
 }
@@ -61,15 +84,18 @@ func (c *Cloud) postFirewalls(q *call) reply {
 	if fault != "" {
 		return badRequest(fault)
 	}
+	if !c.mayTag(q, w) {
+		return forbidden()
+	}
 	for _, o := range c.state.Walls {
 		if o.Name == w.Name {
 			return failure(http.StatusConflict, "conflict", "duplicate name")
 		}
 	}
-	w.ID, w.CreatedAt = uuid(), stamp(q.now)
+	w.ID, w.CreatedAt = c.state.uuid(), stamp(q.now)
 	c.state.Walls = append(c.state.Walls, w)
 	c.touch()
-	return reply{http.StatusAccepted, obj{"firewall": w}}
+	return reply{http.StatusAccepted, obj{"firewall": c.viewFirewall(q, w)}}
 }
 
 // putFirewall replaces a firewall; what is not given goes back to its default.
@@ -82,10 +108,13 @@ func (c *Cloud) putFirewall(q *call) reply {
 	if fault != "" {
 		return badRequest(fault)
 	}
+	if !c.mayTag(q, in) {
+		return forbidden()
+	}
 	in.ID, in.CreatedAt = w.ID, w.CreatedAt
 	*w = *in
 	c.touch()
-	return ok(obj{"firewall": w})
+	return ok(obj{"firewall": c.viewFirewall(q, w)})
 }
 
 func (c *Cloud) deleteFirewall(q *call) reply {

@@ -3,6 +3,8 @@ package sandbox
 import (
 	"fmt"
 	"net/netip"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -12,6 +14,9 @@ type Furniture struct {
 	Region     string
 	ReservedIP string // an address of the account in Region, which points at nothing; "" for none
 	VPC        string // the id of a VPC in Region; "" for none
+	// Project is the name or the id of one, "" for none; Domains are zones.
+	Project string
+	Domains []string
 }
 
 // Furnish puts things into the account, for a rehearsal of a profile that
@@ -34,8 +39,26 @@ func (c *Cloud) Furnish(f Furniture) error {
 		}
 		c.state.VPCs[f.VPC] = f.Region
 	}
+	c.furnishProject(f.Project, now)
+	for _, name := range f.Domains {
+		if c.domain(name) == nil {
+			c.makeDomain(name)
+		}
+	}
 	c.touch()
 	return nil
+}
+
+func (c *Cloud) furnishProject(name string, now time.Time) {
+	known := func(p *project) bool { return p.Name == name || strings.EqualFold(p.ID, name) }
+	if name == "" || slices.ContainsFunc(c.projects(), known) {
+		return
+	}
+	p := &project{ID: c.state.uuid(), Name: name, Purpose: "Website or blog", Environment: "Production", CreatedAt: now}
+	if len(name) == len(p.ID) && strings.Count(name, "-") == strings.Count(p.ID, "-") {
+		p.ID = name
+	}
+	c.state.Groups = append(c.state.Groups, p)
 }
 
 func (c *Cloud) furnishIP(f Furniture, now time.Time) {

@@ -1,9 +1,11 @@
 package sandbox
 
 import (
+	"fmt"
 	"net/http"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -27,6 +29,46 @@ func (r *record) full(d *domain) string {
 		return d.Name
 	}
 	return r.Name + "." + d.Name
+}
+
+// line is the record's data as a zone file has it.
+func (r *record) line(d *domain) string {
+	number := func(n *int) int {
+		if n == nil {
+			return 0
+		}
+		return *n
+	}
+	data := r.Data
+	if data == "@" {
+		data = d.Name + "."
+	}
+	switch r.Type {
+	case "TXT":
+		return strconv.Quote(data)
+	case "MX":
+		return fmt.Sprintf("%d %s", number(r.Priority), data)
+	case "SRV":
+		return fmt.Sprintf("%d %d %d %s", number(r.Priority), number(r.Weight), number(r.Port), data)
+	case "CAA":
+		tag := ""
+		if r.Tag != nil {
+			tag = *r.Tag
+		}
+		return fmt.Sprintf("%d %s %s", number(r.Flags), tag, strconv.Quote(data))
+	}
+	return data
+}
+
+// view is the record as the API shows it: names end without a dot, with which
+// it takes them.
+func (r *record) view() *record {
+	v := *r
+	switch v.Type {
+	case "CNAME", "MX", "NS", "SRV":
+		v.Data = strings.TrimSuffix(v.Data, ".")
+	}
+	return &v
 }
 
 func (d *domain) add(c *Cloud, r record) *record {
@@ -63,7 +105,7 @@ func (c *Cloud) getRecords(q *call) reply {
 	list := []*record{}
 	for _, r := range d.Records {
 		if (name == "" || strings.EqualFold(r.full(d), name)) && (kind == "" || r.Type == kind) {
-			list = append(list, r)
+			list = append(list, r.view())
 		}
 	}
 	return page(q, "domain_records", list)
@@ -71,7 +113,7 @@ func (c *Cloud) getRecords(q *call) reply {
 
 func (c *Cloud) getRecord(q *call) reply {
 	if _, r := c.recordOf(q); r != nil {
-		return ok(obj{"domain_record": r})
+		return ok(obj{"domain_record": r.view()})
 	}
 	return notFound()
 }
@@ -90,7 +132,7 @@ func (c *Cloud) postRecords(q *call) reply {
 	}
 	r := d.add(c, in)
 	c.touch()
-	return reply{http.StatusCreated, obj{"domain_record": r}}
+	return reply{http.StatusCreated, obj{"domain_record": r.view()}}
 }
 
 // putRecord changes what is given; PATCH and PUT do the same.
@@ -109,7 +151,7 @@ func (c *Cloud) putRecord(q *call) reply {
 	}
 	*r = next
 	c.touch()
-	return ok(obj{"domain_record": r})
+	return ok(obj{"domain_record": r.view()})
 }
 
 func (c *Cloud) deleteRecord(q *call) reply {

@@ -1,7 +1,6 @@
 package sandbox
 
 import (
-	"crypto/rand"
 	"fmt"
 	"net/http"
 	"time"
@@ -72,9 +71,5 @@ func (c *Cloud) requestID() string {
 	return fmt.Sprintf("00000000-0000-4000-8000-%012x", c.answered)
 }
 
-func uuid() string {
-	var b [16]byte
-	rand.Read(b[:])
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
-}
+// uuid is an id of the other kind, the same in every run too.
+func (s *state) uuid() string { return fmt.Sprintf("00000000-0000-4000-9000-%012x", s.id()) }

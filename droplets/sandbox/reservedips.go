@@ -136,7 +136,10 @@ func (c *Cloud) viewReserved(q *call, ip *reservedIP) obj {
 	if q.fault.Stale > 0 && q.now.Sub(ip.MovedAt) < q.fault.Stale {
 		at = ip.Before
 	}
-	v := obj{"ip": ip.IP, "region": c.shelf.region(ip.Region), "droplet": nil, "locked": ip.Locked, "project_id": defaultProject}
+	v := obj{"ip": ip.IP, "region": c.shelf.region(ip.Region), "droplet": nil, "locked": ip.Locked}
+	if c.holds(q, "project:read") {
+		v["project_id"] = c.whereabouts(urnOfIP(ip.IP))
+	}
 	if d := c.droplet(at); d != nil {
 		v["droplet"] = c.viewDroplet(d)
 	}

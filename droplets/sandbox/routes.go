@@ -98,6 +98,7 @@ func (c *Cloud) handlers() map[string]func(*call) reply {
 		"DELETE /v2/domains/{domain}/records/{record}": c.deleteRecord,
 
 		"GET /v2/projects":                 c.getProjects,
+		"POST /v2/projects":                c.postProjects,
 		"GET /v2/projects/{id}":            c.getProject,
 		"GET /v2/projects/{id}/resources":  c.getResources,
 		"POST /v2/projects/{id}/resources": c.postResources,

@@ -94,6 +94,7 @@ func scopes() map[string][]string {
 		"DELETE /v2/domains/{domain}/records/{record}": {"domain:delete", "domain:update"},
 
 		"GET /v2/projects":                 {"project:read"},
+		"POST /v2/projects":                {"project:create"},
 		"GET /v2/projects/{id}":            {"project:read"},
 		"GET /v2/projects/{id}/resources":  {"project:read"},
 		"POST /v2/projects/{id}/resources": {"project:assign_resource"},
@@ -108,13 +109,17 @@ func scopes() map[string][]string {
 // may tells whether the call's token has what its route asks for. Only the
 // tokens of Options.Tokens are held to anything.
 func (c *Cloud) may(q *call) bool {
-	held, limited := c.opt.Tokens[bearer(q.Request)]
-	if !limited {
-		return true
-	}
 	return slices.ContainsFunc(c.scopes[q.Pattern], func(all string) bool {
-		return !slices.ContainsFunc(strings.Fields(all), func(one string) bool { return !slices.Contains(held, one) })
+		return !slices.ContainsFunc(strings.Fields(all), func(one string) bool { return !c.holds(q, one) })
 	})
+}
+
+// holds tells whether the call's token has a scope. What a call gives or takes
+// may ask for further ones than its route does, as the description says beside
+// the field.
+func (c *Cloud) holds(q *call, scope string) bool {
+	held, limited := c.opt.Tokens[bearer(q.Request)]
+	return !limited || slices.Contains(held, scope)
 }
 
 // bearer is the token that a request shows.

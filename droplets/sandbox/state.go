@@ -25,11 +25,12 @@ type state struct {
 	Origins  map[int]origin      `json:"origins"`   // of these, by id
 	Bills    []Bill              `json:"bills"`     // of droplets that are gone
 	Issued   []Issued            `json:"issued"`
-	Pulled   map[string]string   `json:"pulled"` // digest to reference
-	Projects map[string]resource `json:"project_resources"`
+	Pulled   map[string]string   `json:"pulled"`             // digest to reference
+	Groups   []*project          `json:"projects,omitempty"` // beside the default one
+	Projects map[string]resource `json:"project_resources"`  // by URN
+	VPCs     map[string]string   `json:"vpcs,omitempty"`     // further ones, with their region
 	// Published is by how many revisions the archive of packages was moved on.
-	Published int               `json:"published,omitempty"`
-	VPCs      map[string]string `json:"vpcs,omitempty"` // further ones, with their region
+	Published int `json:"published,omitempty"`
 }
 
 func (s *state) id() int {

@@ -304,7 +304,7 @@ func (s *session) install() int {
 	return 0
 }
 
-// certify gets a certificate for all names, unless there is a good one.
+// certify gets a certificate for all names and no others, unless there is a good one.
 func (s *session) certify(ctx context.Context) int {
 	asked := false
 	for ctx.Err() == nil {
@@ -336,7 +336,7 @@ func (s *session) certifyStep(d *droplet, now time.Time, asked bool) (status int
 		return s.fail(1, "certify: nginx is not running"), asked
 	case !d.Disk.IssueAt.IsZero():
 		return -1, true
-	case c.covered(d, now):
+	case c.covered(d, now) && c.exact(d):
 		return 0, asked
 	case asked:
 		return s.fail(1, "certify: %s", d.Disk.IssueFault), asked

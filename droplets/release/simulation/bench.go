@@ -36,6 +36,7 @@ type Bench struct {
 	Site  release.Site
 	// Before is what was there when the schedule began.
 	Before sandbox.Snapshot
+	beside map[string]string // what is somebody else's, see foreignAround
 
 	ends  bool // the scene's verb takes the site down
 	key   Key

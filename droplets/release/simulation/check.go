@@ -48,6 +48,7 @@ func (b *Bench) judge(s *schedule) {
 	b.judgeAddress(changes, s.traits().lies)
 	b.judgeEnds(changes)
 	b.judgeForeign(requests)
+	b.judgeForeignAround(requests)
 	b.judgeTraffic(requests)
 	b.judgeOrders(requests)
 	b.judgeGuards(changes, s.traits())
@@ -63,6 +64,7 @@ func (b *Bench) judge(s *schedule) {
 		}
 		b.judgeOutcome(r, s)
 		b.judgeHistory(r, s)
+		b.judgeAround(r)
 		if s.interruptsOnly() && r.who != earlier {
 			b.judgeUndone(r)
 		}
@@ -92,6 +94,9 @@ func (r *run) gatedBefore(c sandbox.Change) bool {
 // calm is the agent of the operator that comes afterwards.
 const calm = "calm"
 
+// destroys tells a run of the verb that takes the site down.
+func (r *run) destroys() bool { return strings.HasPrefix(r.verb, "destroy") }
+
 // excused are the changes that nobody of ours ordered, and those of destroy.
 func (b *Bench) excused(c sandbox.Change) bool {
 	r := b.runAt(c)
@@ -101,7 +106,7 @@ func (b *Bench) excused(c sandbox.Change) bool {
 	case c.Agent == calm:
 		return b.ends
 	}
-	return r != nil && r.verb == "destroy"
+	return r != nil && r.destroys()
 }
 
 // undoesFirst tells the undo of a first switch: the run made the address, or

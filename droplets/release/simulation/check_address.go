@@ -57,7 +57,7 @@ func (b *Bench) judgeAddress(changes []sandbox.Change, lies bool) {
 // to go back to where the address was.
 func (b *Bench) judgeMove(c sandbox.Change) {
 	r := b.runAt(c)
-	if r == nil || r.verb == "destroy" || r.gatedBefore(c) || c.Agent == calm {
+	if r == nil || r.destroys() || r.gatedBefore(c) || c.Agent == calm {
 		return
 	}
 	if was := b.holder(r.before); was != nil && was.ID == c.Droplet {

@@ -30,7 +30,8 @@ type run struct {
 	killed bool
 	before sandbox.Snapshot
 	after  sandbox.Snapshot
-	served string // what the public got when it ended
+	served string   // what the public got when it ended
+	around []string // what was wrong then with records, firewall and project
 	report *release.Report
 	err    error
 	events []release.Event

@@ -38,7 +38,7 @@ func (p Point) reads() bool {
 
 func (p Point) ssh() bool { return p.Method == verbMethod }
 
-var variable = regexp.MustCompile(`/(\d+(\.\d+)*|cattle:[^/]+)`)
+var variable = regexp.MustCompile(`/([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|\d+(\.\d+)*|cattle:[^/]+)`)
 
 func routeOf(urlPath string) string { return variable.ReplaceAllString(urlPath, "/*") }
 

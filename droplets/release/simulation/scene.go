@@ -61,6 +61,10 @@ func scenes() []*scene {
 		{name: "gc", before: two, keep: 0, more: orphan, verb: Collects},
 		{name: "bake", before: two, keep: 1, more: baked, verb: Bakes},
 		{name: "destroy", before: two, keep: 1, ends: true, verb: Destroys, more: func(b *Bench) { baked(b); orphan(b) }},
+		{name: "first release, surrounded", keep: 1, verb: Releases("v3"), site: surrounded, variant: true},
+		{name: "release, surroundings differ", before: two, keep: 1, verb: Releases("v3"), site: surrounded, more: differs, variant: true},
+		{name: "rollback, surroundings differ", before: two, keep: 1, verb: RollsBack, site: surrounded, more: differs, variant: true},
+		{name: "destroy, surrounded", before: two, keep: 1, ends: true, verb: Destroys, site: surrounded, variant: true},
 	}, undecided()...)
 }
 
@@ -157,7 +161,7 @@ func (th *theatre) begin(t *testing.T, s *scene, seed uint64, f func(*Bench)) {
 		if s.site != nil {
 			s.site(b)
 		}
-		b.Before = b.Cloud.Snapshot()
+		b.Before, b.beside = b.Cloud.Snapshot(), b.foreignAround()
 		if s.opens != nil {
 			s.opens(b)
 		}

@@ -161,6 +161,8 @@ func (s *schedule) settle(b *Bench) {
 	case s.scene.ends:
 		if _, err := Destroys(b, b.T.Context(), b.Op); err != nil && !what.stuck && !what.hand {
 			b.violate(converges, "destroy once more: %v", err)
+		} else if err == nil {
+			b.judgeGone()
 		}
 	case what.stuck:
 		// It stays stuck: nobody can do more than to say so.
@@ -196,7 +198,7 @@ func (b *Bench) perform(a *actor, name string, verb Verb) *run {
 		// later; no other operator is that fast.
 		time.Sleep(time.Second)
 	} else {
-		r.after, r.served = b.Cloud.Snapshot(), b.Serving()
+		r.after, r.served, r.around = b.Cloud.Snapshot(), b.Serving(), b.surroundings()
 		b.mark(a.agent, "ends: %s", outcome(r.err))
 	}
 	b.mu.Lock()

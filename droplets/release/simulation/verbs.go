@@ -63,11 +63,11 @@ func Bakes(b *Bench, ctx context.Context, o *release.Operator) (*release.Report,
 
 // Destroys is the verb destroy, with the reserved IP.
 func Destroys(b *Bench, ctx context.Context, o *release.Operator) (*release.Report, error) {
-	w, err := o.Survey(ctx, b.Site)
+	w, err := o.SurveyAround(ctx, b.Site)
 	if err != nil {
 		return nil, err
 	}
-	return nil, o.Destroy(ctx, b.Site, release.PlanDestroy(w, true))
+	return nil, o.Destroy(ctx, b.Site, release.PlanDestroy(b.Site, w, true))
 }
 
 // Release releases a version with the bench's own operator.
@@ -109,7 +109,7 @@ func (b *Bench) Rollback(ctx context.Context, version string) (*release.Report, 
 
 // RollbackBy is Rollback by another operator.
 func (b *Bench) RollbackBy(ctx context.Context, o *release.Operator, version string) (*release.Report, error) {
-	w, err := o.Survey(ctx, b.Site)
+	w, err := o.SurveyAround(ctx, b.Site)
 	if err != nil {
 		return nil, err
 	}
