@@ -28,6 +28,10 @@ type disk struct {
 	IssueAt      time.Time `json:"issue_at"`               // when the certificate that was asked for comes
 	IssueFault   string    `json:"issue_fault,omitempty"`
 	RetryAt      time.Time `json:"retry_at"` // of the timer on the droplet
+
+	// Files are those that somebody copied there, by "CONTAINER:PATH"; those of
+	// the machine itself by ":PATH".
+	Files map[string]keptFile `json:"files,omitempty"`
 }
 
 // powerOn starts a machine. The boot script runs at the first start, and

@@ -18,6 +18,8 @@ type session struct {
 	stdin   io.Reader
 	stdout  io.Writer
 	stderr  io.Writer
+	// terminal is what a person sits at; nil where nobody does.
+	terminal *terminal
 }
 
 const (
@@ -31,15 +33,12 @@ const maxInput = 8 << 20
 // run runs a command line and returns its exit status. A machine whose
 // user-data did not make it one of ours has no script of verbs.
 func (s *session) run(ctx context.Context, command string) int {
-	words := strings.Fields(command)
-	for i, w := range words {
-		words[i] = strings.Trim(w, `'"`)
+	words, err := splitLine(command)
+	if err != nil {
+		return s.fail(2, "bash: -c: line 1: %v", err)
 	}
-	if len(words) == 0 {
-		return 0
-	}
-	if fault := s.fault(); words[0] != verbScript || fault != "" {
-		return s.fail(exitNotFound, "bash: line 1: %s: No such file or directory", words[0])
+	if fault := s.fault(); len(words) == 0 || words[0] != verbScript || fault != "" {
+		return place{s, ""}.command(ctx, words)
 	}
 	verb := ""
 	if len(words) > 1 {
