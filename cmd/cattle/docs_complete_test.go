@@ -183,6 +183,8 @@ func unknownInCommand(app *cli.App, line string) string {
 			return "there is no flag " + word
 		case word[0] != '-' && len(commands) > 0:
 			return "there is no such command"
+		case word[0] != '-' && (words[0] == "exec" || words[0] == "ssh"): // what follows is for another program
+			return ""
 		default:
 			commands = nil
 		}

@@ -15,6 +15,7 @@ import (
 	"unicode/utf8"
 
 	"cattle/droplets"
+	"cattle/droplets/look"
 	"cattle/droplets/measure"
 	"cattle/droplets/release"
 	"cattle/droplets/sandbox/nspawn"
@@ -232,7 +233,10 @@ func hintFor(err error) string {
 	var silent *notServing
 	var missing *nspawn.MissingError
 	var holder *release.Holder
+	var stopped *look.NoServiceError
 	switch {
+	case errors.As(err, &stopped):
+		return "cattle logs " + stopped.Service + " shows why"
 	case errors.As(err, &missing) && missing.Install == "" && slices.Contains(missing.Missing, "root"):
 		return "become root: sudo --preserve-env=HOME cattle …"
 	case errors.As(err, &missing):

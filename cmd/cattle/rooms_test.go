@@ -23,6 +23,7 @@ func mayImport() map[string][]string {
 		"cattle/droplets/release":          {"cattle/droplets", "cattle/droplets/release/probe"},
 		"cattle/droplets/release/probe":    {},
 		"cattle/droplets/measure":          {"cattle/droplets", "cattle/droplets/release/probe"},
+		"cattle/droplets/look":             {"cattle/droplets"},
 		"cattle/droplets/sandbox":          {},
 		"cattle/droplets/sandbox/nspawn":   {"cattle/droplets/sandbox"},
 		"cattle/droplets/sandbox/internet": {},
@@ -32,7 +33,7 @@ func mayImport() map[string][]string {
 		"cattle/droplets/sandbox/described":  {},
 		"cattle/cmd/cattle": {"cattle/profiles", "cattle/secrets", "cattle/cloudinit", "cattle/droplets", "cattle/droplets/release",
 			"cattle/droplets/release/probe", "cattle/droplets/sandbox", "cattle/droplets/sandbox/nspawn",
-			"cattle/droplets/sandbox/internet", "cattle/droplets/measure", "cattle/examples"},
+			"cattle/droplets/sandbox/internet", "cattle/droplets/measure", "cattle/droplets/look", "cattle/examples"},
 	}
 }
 

@@ -17,11 +17,11 @@ type stdio struct {
 	out, err io.Writer
 	// raw is for those alone who draw, and who clean what they are given, and
 	// for what is not text: user-data, a session on a droplet.
-	raw           rawStreams
-	env           func(string) string
-	inTTY, errTTY bool
-	width         func() int
-	remedy        *remedy // see interruptible
+	raw                   rawStreams
+	env                   func(string) string
+	inTTY, outTTY, errTTY bool
+	width                 func() int
+	remedy                *remedy // see interruptible
 }
 
 type rawStreams struct{ out, err io.Writer }
