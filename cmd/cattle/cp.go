@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 	"path"
 	"regexp"
 	"slices"
@@ -81,6 +82,9 @@ func parseCopy(to, src, dst string) (job copyJob, err error) {
 }
 
 func (job copyJob) run(ctx context.Context, std stdio, file string) error {
+	if _, err := os.Stat(job.local); err != nil && !job.download && job.local != "-" {
+		return &usageError{err.Error(), "cattle cp --help"}
+	}
 	t, err := reach(ctx, std, file, job.to)
 	if err != nil {
 		return err
@@ -94,7 +98,7 @@ func (job copyJob) run(ctx context.Context, std stdio, file string) error {
 		}
 		place.Container = c.Name
 	}
-	p := &progress{std: std, name: path.Base(job.path), began: time.Now()}
+	p := &progress{std: std, name: path.Base(job.path), began: time.Now(), hidden: !std.errTTY || std.outTTY && job.local == "-"}
 	done, err := job.copy(ctx, std, t.machine, place, p.add)
 	p.clear()
 	if err != nil {
@@ -110,7 +114,11 @@ func (job copyJob) run(ctx context.Context, std stdio, file string) error {
 func (job copyJob) copy(ctx context.Context, std stdio, m *droplets.Machine, place look.Place, add func(int)) (look.Copied, error) {
 	switch {
 	case job.download && job.local == "-":
-		return place.Print(ctx, m, std.raw.out, add)
+		out := std.raw.out
+		if std.outTTY {
+			out = std.out
+		}
+		return place.Print(ctx, m, out, add)
 	case job.download:
 		return place.Fetch(ctx, m, job.local, add)
 	case job.local == "-":
@@ -129,14 +137,15 @@ func (e *leftOut) Error() string {
 	if n := len(e.names) - most; n > 0 {
 		more = fmt.Sprintf(" and %d more", n)
 	}
-	return "left out, because it is no file or leads out of the copy: " + droplets.Line(wordList(shown)) + more
+	return "left out, because it is no file or leads out of the copy: " + droplets.Line(strings.Join(shown, ", ")) + more
 }
 
 // progress shows in a terminal how much has been copied.
 type progress struct {
-	std   stdio
-	name  string
-	began time.Time
+	std    stdio
+	name   string
+	began  time.Time
+	hidden bool
 
 	mu    sync.Mutex
 	bytes int64
@@ -147,7 +156,7 @@ func (p *progress) add(n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.bytes += int64(n)
-	if now := time.Now(); p.std.errTTY && now.Sub(p.drawn) > 100*time.Millisecond {
+	if now := time.Now(); !p.hidden && now.Sub(p.drawn) > 100*time.Millisecond {
 		p.drawn = now
 		rate := float64(p.bytes) / max(now.Sub(p.began).Seconds(), 0.001)
 		line := fmt.Sprintf("%s  %s  %s/s", p.name, size(p.bytes), size(int64(rate)))

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"time"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -13,10 +13,6 @@ import (
 	"cattle/droplets/look"
 	"cattle/droplets/release"
 )
-
-// signOfLife is how often a droplet is asked for one while nothing else is
-// said; twice as long without an answer is a cut.
-const signOfLife = 15 * time.Second
 
 func toFlag() cli.Flag {
 	return &cli.StringFlag{Name: "to", Value: "live", Usage: "live, standby, candidate, or a droplet's `ID`"}
@@ -61,7 +57,7 @@ func (t *target) service(ctx context.Context, name string) (look.Container, erro
 	c, err := look.Running(ctx, t.machine, t.site.App, name)
 	var none *look.NoServiceError
 	if errors.As(err, &none) && none.State == "" {
-		return c, &usageError{fmt.Sprintf("%s has no service %q", t.member.Name, name), "it has: " + orNone(wordList(none.Have))}
+		return c, &usageError{fmt.Sprintf("%s has no service %q", t.member.Name, name), "it has: " + orNone(strings.Join(none.Have, ", "))}
 	}
 	return c, err
 }

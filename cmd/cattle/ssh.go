@@ -2,11 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
 	"strconv"
-	"strings"
 
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
@@ -131,7 +131,7 @@ func (t *target) dig(ctx context.Context, std stdio, tunnels []look.Tunnel) (<-c
 	}
 	lost := make(chan struct{})
 	go func() {
-		t.machine.KeepAlive(ctx, signOfLife)
+		t.machine.KeepAlive(ctx, look.SignOfLife)
 		close(lost)
 	}()
 	return lost, nil
@@ -144,12 +144,9 @@ func await(ctx context.Context, std stdio, lost <-chan struct{}) error {
 	select {
 	case <-lost:
 		if ctx.Err() == nil {
-			return fmt.Errorf("the connection to the droplet was cut")
+			return errors.New("the connection to the droplet was cut")
 		}
 	case <-ctx.Done():
 	}
 	return &remoteExit{exitInterrupted}
 }
-
-// words joins names for people.
-func wordList(names []string) string { return strings.Join(names, ", ") }

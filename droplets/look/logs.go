@@ -213,9 +213,9 @@ func (l *Logs) Backlog(ctx context.Context, m *droplets.Machine, n int, since ti
 	return all, false, nil
 }
 
-// keepAlive is how often a droplet whose logs are followed is asked for a sign
-// of life: half a minute without one is a cut.
-const keepAlive = 15 * time.Second
+// SignOfLife is how often a droplet is asked for one while nothing else may be
+// said: half a minute without is a cut.
+const SignOfLife = 15 * time.Second
 
 // Follow gives each line that comes after those that were given, until the
 // connection or ctx ends; the error says why. emit is called by one at a time.
@@ -227,7 +227,7 @@ func (l *Logs) Follow(ctx context.Context, m *droplets.Machine, emit func(Entry)
 		emit(e)
 	}
 	g, ctx := errgroup.WithContext(ctx)
-	go m.KeepAlive(ctx, keepAlive)
+	go m.KeepAlive(ctx, SignOfLife)
 	for _, s := range l.sources {
 		g.Go(func() error {
 			if err := s.follow(ctx, m, serial); err != nil {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"time"
 
 	"cattle/droplets"
 )
@@ -111,10 +112,11 @@ func (p Place) Send(ctx context.Context, m *droplets.Machine, local string, prog
 	if err != nil {
 		return sent, err
 	}
-	return p.send(ctx, m, progress, func(w *tar.Writer) (err error) {
+	err = p.send(ctx, m, progress, func(w *tar.Writer) (err error) {
 		sent, err = pack(w, local, name)
 		return err
 	})
+	return sent, err
 }
 
 // SendFile copies what in holds to a file at the place; name is its name where
@@ -140,9 +142,9 @@ func (p Place) SendFile(ctx context.Context, m *droplets.Machine, in io.Reader, 
 	if err != nil {
 		return Copied{}, err
 	}
-	return p.send(ctx, m, progress, func(w *tar.Writer) error {
-		return packFile(w, &tar.Header{Name: name, Mode: 0o644, Size: size, Typeflag: tar.TypeReg}, spool)
-	}, Copied{Files: 1, Bytes: size})
+	return Copied{Files: 1, Bytes: size}, p.send(ctx, m, progress, func(w *tar.Writer) error {
+		return packFile(w, &tar.Header{Name: name, Mode: 0o644, Size: size, Typeflag: tar.TypeReg, ModTime: time.Now()}, spool)
+	})
 }
 
 // settle makes the place the folder that is written to, and returns the name
@@ -157,7 +159,8 @@ func (p *Place) settle(ctx context.Context, m *droplets.Machine, name string) (s
 	return name, nil
 }
 
-func (p Place) send(ctx context.Context, m *droplets.Machine, progress func(int), write func(*tar.Writer) error, sent ...Copied) (Copied, error) {
+// send has the place unpack what write writes.
+func (p Place) send(ctx context.Context, m *droplets.Machine, progress func(int), write func(*tar.Writer) error) error {
 	out, in := io.Pipe()
 	written := make(chan error, 1)
 	go func() {
@@ -177,7 +180,7 @@ func (p Place) send(ctx context.Context, m *droplets.Machine, progress func(int)
 	if failed := <-written; failed != nil && !errors.Is(failed, io.ErrClosedPipe) {
 		err = failed
 	}
-	return append(sent, Copied{})[0], err
+	return err
 }
 
 // counted tells of each piece that is read.

@@ -101,6 +101,9 @@ func unpackFolder(t *tar.Reader, first *tar.Header, local string) (Copied, error
 	}
 	defer root.Close()
 	to := tree{root: root, base: path.Clean(first.Name)}
+	if !filepath.IsLocal(to.base) {
+		return Copied{}, &OutsideError{first.Name}
+	}
 	for h := first; err == nil; h, err = t.Next() {
 		if err := to.put(h, t); err != nil {
 			return to.got, err

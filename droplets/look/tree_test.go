@@ -87,7 +87,7 @@ func TestHostileTar(t *testing.T) {
 		"hard link away":  {entries: []tar.Header{dir1("d/"), link1(tar.TypeLink, "d/x", "/etc/passwd")}, outside: true},
 		"link away":       {entries: []tar.Header{dir1("d/"), link1(tar.TypeSymlink, "d/x", "/etc")}, skipped: []string{"x -> /etc"}},
 		"link up":         {entries: []tar.Header{dir1("d/"), link1(tar.TypeSymlink, "d/x", "..")}, skipped: []string{"x -> .."}},
-		"through a link":  {entries: []tar.Header{dir1("d/"), link1(tar.TypeSymlink, "d/x", "../.."), file1("d/x/victim")}, skipped: []string{"x -> ../.."}, left: []string{"x drwx------", "x/victim -rw-r--r--"}},
+		"through a link":  {entries: []tar.Header{dir1("d/"), link1(tar.TypeSymlink, "d/x", "../.."), file1("d/x/victim")}, skipped: []string{"x -> ../.."}, fails: true},
 		"links in turn":   {entries: []tar.Header{dir1("d/"), dir1("d/a"), link1(tar.TypeSymlink, "d/a/b", ".."), link1(tar.TypeSymlink, "d/c", "a/b/.."), file1("d/c/victim")}, fails: true},
 		"over a link":     {entries: []tar.Header{dir1("d/"), file1("d/f"), link1(tar.TypeSymlink, "d/x", "f"), file1("d/x")}, left: []string{"f -rw-r--r--", "x -rw-r--r--"}},
 		"over a folder":   {entries: []tar.Header{dir1("d/"), dir1("d/x"), file1("d/x")}, fails: true},

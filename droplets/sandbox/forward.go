@@ -41,7 +41,12 @@ func (c *Cloud) forward(d *droplet, ch ssh.NewChannel) {
 	defer channel.Close()
 	go ssh.DiscardRequests(requests)
 	var both sync.WaitGroup
-	both.Go(func() { io.Copy(conn, channel); conn.Close() })
+	both.Go(func() {
+		io.Copy(conn, channel)
+		if half, ok := conn.(interface{ CloseWrite() error }); ok {
+			half.CloseWrite()
+		}
+	})
 	both.Go(func() { io.Copy(channel, conn); channel.CloseWrite() })
 	both.Wait()
 }

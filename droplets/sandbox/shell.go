@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -222,6 +223,12 @@ func options(args []string, names map[string]string) (given map[string]string, r
 	given = map[string]string{}
 	for i := 0; i < len(args); i++ {
 		name, value, has := strings.Cut(args[i], "=")
+		if letters := strings.TrimPrefix(name, "-"); names[name] == "" && len(letters) > 1 && len(letters) == len(name)-1 && letters[0] != '-' {
+			for _, l := range letters[1:] { // -it is -i -t
+				args = slices.Insert(slices.Clone(args), i+1, "-"+string(l))
+			}
+			name = name[:2]
+		}
 		switch {
 		case args[i] == "--":
 			return given, append(rest, args[i+1:]...), ""

@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"archive/tar"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -64,8 +65,9 @@ func (p place) files() map[string]keptFile {
 // cloud must be locked.
 func (p place) machineFiles(all map[string]keptFile, d *droplet, now time.Time) {
 	born := d.Disk.BootAt
-	for name, data := range p.cloud.seed(d).files {
-		all[name] = keptFile{Mode: 0o644, Time: born, Data: data}
+	seed := p.cloud.seed(d)
+	for name, data := range seed.files {
+		all[name] = keptFile{Mode: cmp.Or(seed.modes[name], 0o644), Time: born, Data: data}
 	}
 	for _, name := range []string{"/root", "/tmp", "/var/log"} {
 		all[name] = keptFile{Folder: true, Mode: 0o755, Time: born}

@@ -108,7 +108,6 @@ func (p place) journalctl(ctx context.Context, args []string) int {
 			return 1
 		}
 		for i, e := range found {
-			q.after = cursor{e.at, seq[i]}
 			if _, err := fmt.Fprintln(p.stdout, q.format(e, seq[i])); err != nil {
 				return 1
 			}
@@ -200,7 +199,7 @@ func (q *journalQuery) parse(matches []string) (err error) {
 }
 
 // find are the entries that are asked for, with their numbers among those of
-// the same time.
+// the same time; the next time it is asked for those that came since.
 func (q *journalQuery) find(all []journalEntry) (found []journalEntry, seq []int) {
 	n := 0
 	for i, e := range all {
@@ -211,6 +210,9 @@ func (q *journalQuery) find(all []journalEntry) (found []journalEntry, seq []int
 		if late && !e.at.Before(q.since) && q.matches(e) {
 			found, seq = append(found, e), append(seq, n)
 		}
+	}
+	if last := len(found) - 1; last >= 0 {
+		q.after = cursor{found[last].at, seq[last]}
 	}
 	if over := len(found) - q.lines; q.lines >= 0 && over > 0 {
 		found, seq = found[over:], seq[over:]

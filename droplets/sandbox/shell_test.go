@@ -107,7 +107,7 @@ func TestShellJournal(t *testing.T) {
 		if len(ours) != 1 || len(all) <= len(ours) {
 			t.Fatalf("of %q the container's are %q", all, ours)
 		}
-		both, _ := read("CONTAINER_NAME=blog-web-1 + SYSLOG_FACILITY=0 SYSLOG_FACILITY=3")
+		both, _ := read("CONTAINER_NAME=blog-web-1 CONTAINER_NAME=blog-worker-1 + SYSLOG_FACILITY=0 SYSLOG_FACILITY=3")
 		if !slices.Equal(both, all) {
 			t.Errorf("the parts are %q, the whole %q", both, all)
 		}
