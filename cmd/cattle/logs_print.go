@@ -40,7 +40,7 @@ func (p *logPrinter) print(e look.Entry) {
 	for _, n := range p.names {
 		width = max(width, len(n))
 	}
-	head := fmt.Sprintf("%s %-*s |", e.Time.UTC().Format(time.DateTime), width, e.Name)
+	head := fmt.Sprintf("%s %-*s |", e.Time.UTC().Format(time.RFC3339), width, e.Name)
 	text := e.Line
 	if !p.raw {
 		head, text = droplets.Line(head), droplets.Printable(text)
