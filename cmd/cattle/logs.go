@@ -35,7 +35,7 @@ func logsCommand(std stdio) *cli.Command {
 			&cli.StringFlag{Name: "file", Value: "cattle.yaml", EnvVars: []string{"CATTLE_FILE"}, Usage: "the profile"},
 			&cli.BoolFlag{Name: "follow", Aliases: []string{"f"}, Usage: "go on with what comes"},
 			&cli.IntFlag{Name: "lines", Aliases: []string{"n"}, Value: -1, DefaultText: "100, or 10000 with --since", Usage: "the newest `LINES` at most, of all names together"},
-			&cli.DurationFlag{Name: "since", Usage: "none that is older: `90s, 15m, 2h`"},
+			&cli.DurationFlag{Name: "since", Usage: "none that is older than `TIME`: 90s, 15m, 2h"},
 			toFlag(), jsonFlag(),
 			&cli.BoolFlag{Name: "raw", Usage: "leave escape sequences in the lines; into a file or a pipe alone"}},
 		Action: func(c *cli.Context) error {
@@ -84,7 +84,7 @@ func logs(ctx context.Context, std stdio, o logsOptions) error {
 	}
 	err = f.follow(ctx)
 	if ctx.Err() != nil {
-		return &remoteExit{exitInterrupted}
+		return std.enough()
 	}
 	return unread(err)
 }

@@ -148,5 +148,14 @@ func await(ctx context.Context, std stdio, lost <-chan struct{}) error {
 		}
 	case <-ctx.Done():
 	}
+	return std.enough()
+}
+
+// enough is the end of a command that goes on until it is interrupted. A
+// terminal shows ^C then, and what follows begins on a line of its own.
+func (std stdio) enough() error {
+	if std.errTTY {
+		fmt.Fprintln(std.raw.err)
+	}
 	return &remoteExit{exitInterrupted}
 }

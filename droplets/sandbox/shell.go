@@ -44,6 +44,11 @@ func (p place) command(ctx context.Context, words []string) int {
 	return p.fail(exitNotFound, "bash: line 1: %s: command not found", name)
 }
 
+// said are a program's own words of what is wrong.
+type said string
+
+func (s said) Error() string { return string(s) }
+
 type program func(ctx context.Context, args []string) int
 
 // common are the programs that machines and containers both have.

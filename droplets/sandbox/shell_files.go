@@ -340,14 +340,14 @@ func (p place) unarchive(folder string) error {
 			return nil
 		}
 		if err != nil {
-			return errors.New("Unexpected EOF in archive") //nolint:staticcheck // tar's own words
+			return said("Unexpected EOF in archive")
 		}
 		f := keptFile{Folder: h.Typeflag == tar.TypeDir, Mode: h.Mode, Time: h.ModTime}
 		if h.Typeflag != tar.TypeDir && h.Typeflag != tar.TypeReg {
 			continue
 		}
 		if f.Data, err = io.ReadAll(t); err != nil {
-			return errors.New("Unexpected EOF in archive") //nolint:staticcheck
+			return said("Unexpected EOF in archive")
 		}
 		p.with(func(d *droplet, _ time.Time) {
 			if d.Disk.Files == nil {

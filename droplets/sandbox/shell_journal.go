@@ -146,7 +146,7 @@ func parseCursor(text string) (c cursor, err error) {
 		}
 	}
 	if c.at.IsZero() || err != nil {
-		err = fmt.Errorf("Failed to seek to cursor: Invalid argument") //nolint:staticcheck // journalctl's own words
+		err = said("Failed to seek to cursor: Invalid argument")
 	}
 	return c, err
 }
@@ -163,19 +163,19 @@ type journalQuery struct {
 func (q *journalQuery) parse(matches []string) (err error) {
 	if text, ok := q.given["lines"]; ok && text != "all" {
 		if q.lines, err = strconv.Atoi(text); err != nil || q.lines < 0 {
-			return fmt.Errorf("Failed to parse lines '%s'", text) //nolint:staticcheck
+			return said("Failed to parse lines '" + text + "'")
 		}
 	}
 	if text, ok := q.given["since"]; ok {
 		at, err := strconv.ParseInt(strings.TrimPrefix(text, "@"), 10, 64)
 		if err != nil || text[0] != '@' {
-			return fmt.Errorf("Failed to parse timestamp: %s", text) //nolint:staticcheck
+			return said("Failed to parse timestamp: " + text)
 		}
 		q.since = time.Unix(at, 0)
 	}
 	if text, ok := q.given["after"]; ok {
 		if !q.since.IsZero() {
-			return fmt.Errorf("Please specify only one of --since=, --cursor=, and --after-cursor=.") //nolint:staticcheck
+			return said("Please specify only one of --since=, --cursor=, and --after-cursor=.")
 		}
 		if q.after, err = parseCursor(text); err != nil {
 			return err
@@ -191,7 +191,7 @@ func (q *journalQuery) parse(matches []string) (err error) {
 			continue
 		}
 		if !strings.Contains(m, "=") {
-			return fmt.Errorf("Failed to add match '%s': Invalid argument", m) //nolint:staticcheck
+			return said("Failed to add match '" + m + "': Invalid argument")
 		}
 		group = append(group, m)
 	}
