@@ -115,13 +115,15 @@ func unpackFolder(t *tar.Reader, first *tar.Header, local string) (Copied, error
 	return to.got, to.finish()
 }
 
-// inside is the path of a name of the tar below the tree.
+// inside is the path of a name of the tar below the tree. What is clean and
+// begins with the tree's own name has no way up in it.
 func (to *tree) inside(name string) (string, error) {
-	rest, ok := strings.CutPrefix(path.Clean(name), to.base)
-	if rest == "" {
+	clean := path.Clean(name)
+	if clean == to.base {
 		return ".", nil
 	}
-	if rest = strings.TrimPrefix(rest, "/"); !ok || !filepath.IsLocal(rest) || path.Join(to.base, rest) != path.Clean(name) {
+	rest, ok := strings.CutPrefix(clean, to.base+"/")
+	if !ok {
 		return "", &OutsideError{name}
 	}
 	return rest, nil
