@@ -38,9 +38,12 @@ func TestLookingImpostor(t *testing.T) {
 		for _, args := range [][]string{{"ssh", "--to", to, "echo", "told"}, {"logs", "--to", to}, {"logs", "-f", "--to", to},
 			{"exec", "--to", to, "web", "echo", "told"}, {"cp", to + ":/etc/cattle/release.json", "-"}, {"ssh", "--to", to, "-L", "0:web:8000"}} {
 			p := s.start(args...)
-			if exit := p.wait(); exit != exitFailed || !strings.Contains(p.said(), "does not hold the droplet's host key") ||
+			late := time.AfterFunc(30*time.Second, func() { p.signal(syscall.SIGKILL) }) // who believes it may follow it for ever
+			exit := p.wait()
+			late.Stop()
+			if exit != exitFailed || !strings.Contains(p.said(), "does not hold the droplet's host key") ||
 				!strings.Contains(p.said(), "hint: somebody else answers") || strings.Contains(p.said(), "told\n") {
-				t.Errorf("%s: exit status %d\n%s", strings.Join(args, " "), exit, p.said())
+				t.Fatalf("%s: exit status %d\n%s", strings.Join(args, " "), exit, p.said())
 			}
 		}
 	}
