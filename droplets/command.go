@@ -58,6 +58,9 @@ func (m *Machine) Command(ctx context.Context, words []string, in io.Reader, rea
 		return orCause(ctx, err)
 	}
 	err = session.Wait()
+	if errors.Is(err, io.EOF) { // it ended well, and left some of its input unread
+		err = nil
+	}
 	var exit *ssh.ExitError
 	if errors.As(err, &exit) && ctx.Err() == nil {
 		return &CommandError{Command: words[0], Exit: exit.ExitStatus(), Reason: Printable(strings.TrimSpace(stderr.String()))}
