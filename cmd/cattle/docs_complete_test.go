@@ -179,10 +179,12 @@ func unknownInCommand(app *cli.App, line string) string {
 				flags = append(flags, f.Names()...)
 			}
 			commands = commands[named].Subcommands
-		case word[0] == '-' && !slices.Contains(flags, flag):
+		case word[0] == '-' && word != "-" && word != "--" && !slices.Contains(flags, flag):
 			return "there is no flag " + word
 		case word[0] != '-' && len(commands) > 0:
 			return "there is no such command"
+		case word == "--", word[0] != '-' && (words[0] == "exec" || words[0] == "ssh"): // what follows is for another program
+			return ""
 		default:
 			commands = nil
 		}

@@ -31,9 +31,9 @@ func TestBootedDocs(t *testing.T) {
 	}
 }
 
-// shown runs what docs/day-two.md shows of cattle ssh.
+// shown runs what docs/looking.md shows of cattle ssh.
 func (r *rig) shown(t *testing.T) {
-	if out := typeRehearsal(t, "../../docs/day-two.md", r.dir, r.env); !strings.Contains(out, "ghcr.io/example/blog") {
+	if out := typeRehearsal(t, "../../docs/looking.md", r.dir, r.env); !strings.Contains(out, "ghcr.io/example/blog") {
 		t.Errorf("no container is shown:\n%s", out)
 	}
 }

@@ -28,6 +28,7 @@ func TestBootedLife(t *testing.T) {
 	}{
 		{"Story", r.story},
 		{"Mail", r.mail},
+		{"Looked", r.looked},
 		{"Shown", r.shown},
 		{"Metadata", r.metadata},
 		{"Reboot", r.reboot},

@@ -15,6 +15,7 @@ import (
 	"unicode/utf8"
 
 	"cattle/droplets"
+	"cattle/droplets/look"
 	"cattle/droplets/measure"
 	"cattle/droplets/release"
 	"cattle/droplets/sandbox/nspawn"
@@ -253,9 +254,12 @@ func hintFor(err error) string {
 	var missing *nspawn.MissingError
 	var holder *release.Holder
 	var scope *release.ScopeError
+	var stopped *look.NoServiceError
 	switch {
 	case errors.As(err, &scope):
 		return fmt.Sprintf("add %s to the token at https://cloud.digitalocean.com/account/api/tokens, or take %s out of the profile", scope.Scope, scope.Key)
+	case errors.As(err, &stopped):
+		return "cattle logs " + stopped.Service + " shows why"
 	case errors.As(err, &missing) && missing.Install == "" && slices.Contains(missing.Missing, "root"):
 		return "become root: sudo --preserve-env=HOME cattle …"
 	case errors.As(err, &missing):

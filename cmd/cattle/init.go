@@ -45,7 +45,7 @@ func initialize(ctx context.Context, std stdio, dir, domain, image string, asJSO
 	if err := errors.Join(soundDomain(domain), soundImage(image)); err != nil {
 		return err
 	}
-	folder, err := look(ctx, dir)
+	folder, err := lookInto(ctx, dir)
 	if err != nil {
 		return err
 	}
@@ -69,7 +69,7 @@ func initialize(ctx context.Context, std stdio, dir, domain, image string, asJSO
 	return n.tellNext(ctx)
 }
 
-func look(ctx context.Context, dir string) (*guess.Folder, error) {
+func lookInto(ctx context.Context, dir string) (*guess.Folder, error) {
 	folder, err := guess.Look(ctx, dir)
 	var faults profiles.Diagnostics
 	if err == nil || errors.As(err, &faults) {

@@ -11,7 +11,8 @@ import (
 func main() {
 	std := newStdio(os.Stdin, os.Stdout, os.Stderr)
 	std.env = os.Getenv
-	std.inTTY, std.errTTY = term.IsTerminal(int(os.Stdin.Fd())), term.IsTerminal(int(os.Stderr.Fd()))
+	std.inTTY, std.outTTY = term.IsTerminal(int(os.Stdin.Fd())), term.IsTerminal(int(os.Stdout.Fd()))
+	std.errTTY = term.IsTerminal(int(os.Stderr.Fd()))
 	std.size = func() (int, int) { w, h, _ := term.GetSize(int(os.Stderr.Fd())); return w, h }
 	std = std.fitForCI()
 	std.remedy = &remedy{}

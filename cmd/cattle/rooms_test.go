@@ -25,6 +25,7 @@ func mayImport() map[string][]string {
 		"cattle/droplets/release":          {"cattle/droplets", "cattle/droplets/release/probe"},
 		"cattle/droplets/release/probe":    {},
 		"cattle/droplets/measure":          {"cattle/droplets", "cattle/droplets/release/probe"},
+		"cattle/droplets/look":             {"cattle/droplets"},
 		"cattle/droplets/sandbox":          {},
 		"cattle/droplets/sandbox/nspawn":   {"cattle/droplets/sandbox"},
 		"cattle/droplets/sandbox/internet": {},
@@ -36,8 +37,8 @@ func mayImport() map[string][]string {
 		"cattle/droplets/sandbox/described":  {},
 		"cattle/cmd/cattle": {"cattle/profiles", "cattle/secrets", "cattle/cloudinit", "cattle/droplets", "cattle/droplets/release",
 			"cattle/droplets/release/probe", "cattle/droplets/sandbox", "cattle/droplets/sandbox/nspawn",
-			"cattle/droplets/sandbox/internet", "cattle/droplets/measure", "cattle/examples", "cattle/profiles/guess", "cattle/cmd/cattle/editor",
-			"cattle/cmd/cattle/terminal", "cattle/cmd/cattle/page"},
+			"cattle/droplets/sandbox/internet", "cattle/droplets/measure", "cattle/droplets/look", "cattle/examples",
+			"cattle/profiles/guess", "cattle/cmd/cattle/editor", "cattle/cmd/cattle/terminal", "cattle/cmd/cattle/page"},
 	}
 }
 

@@ -131,17 +131,17 @@ func (b *browser) read() (m message) {
 	return m
 }
 
-// A look is how a page is looked at.
-type look struct {
+// A view is how a page is looked at.
+type view struct {
 	width, height int
 	scheme        string // light or dark
 	media         string // screen or print
 }
 
-func (l look) String() string { return fmt.Sprintf("%d-%s-%s", l.width, l.scheme, l.media) }
+func (l view) String() string { return fmt.Sprintf("%d-%s-%s", l.width, l.scheme, l.media) }
 
 // open shows a page, and waits until it is drawn.
-func (b *browser) open(path string, l look) {
+func (b *browser) open(path string, l view) {
 	b.t.Helper()
 	b.call("Emulation.setDeviceMetricsOverride", map[string]any{"width": l.width, "height": l.height, "deviceScaleFactor": 1, "mobile": l.width < 500}, nil)
 	b.call("Emulation.setEmulatedMedia", map[string]any{"media": l.media,

@@ -113,7 +113,7 @@ func TestSeenPage(t *testing.T) {
 	pages := seenPages(t)
 	b := startBrowser(t)
 	for _, path := range pages {
-		for _, l := range []look{{1200, 900, "light", "screen"}, {1200, 900, "dark", "screen"}, {360, 740, "light", "screen"}, {360, 740, "dark", "screen"}, {720, 1000, "light", "print"}} {
+		for _, l := range []view{{1200, 900, "light", "screen"}, {1200, 900, "dark", "screen"}, {360, 740, "light", "screen"}, {360, 740, "dark", "screen"}, {720, 1000, "light", "print"}} {
 			b.open(path, l)
 			name := strings.TrimSuffix(filepath.Base(path), ".html") + "-" + l.String()
 			var wide, faint []string

@@ -28,7 +28,9 @@ func interruptible(std stdio) (context.Context, func()) {
 		if _, ok := <-signals; !ok {
 			return
 		}
-		std.interrupted("ending in order; interrupt again to leave at once")
+		if !std.remedy.needless() {
+			std.interrupted("ending in order; interrupt again to leave at once")
+		}
 		cancel(errInterrupted)
 		if _, ok := <-signals; ok {
 			std.interrupted("left at once; " + std.remedy.String())
@@ -57,6 +59,27 @@ func (std stdio) interrupted(what string) {
 type remedy struct {
 	mu      sync.Mutex
 	command string
+	none    bool
+}
+
+// isNone says that this command only looks: an interrupt is how it is ended,
+// and there is nothing to tell of it.
+func (r *remedy) isNone() {
+	if r == nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.none = true
+}
+
+func (r *remedy) needless() bool {
+	if r == nil {
+		return false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.none
 }
 
 // is sets the command. It may be called from several goroutines.

@@ -18,12 +18,12 @@ type stdio struct {
 	out, err io.Writer
 	// raw is for those alone who draw, and who clean what they are given, and
 	// for what is not text: user-data, a session on a droplet.
-	raw           rawStreams
-	env           func(string) string
-	inTTY, errTTY bool
-	size          func() (columns, rows int) // of the reader's terminal
-	remedy        *remedy                    // see interruptible
-	record        *page.Record               // for the page of --report; nil: none
+	raw                   rawStreams
+	env                   func(string) string
+	inTTY, outTTY, errTTY bool
+	size                  func() (columns, rows int) // of the reader's terminal
+	remedy                *remedy                    // see interruptible
+	record                *page.Record               // for the page of --report; nil: none
 }
 
 type rawStreams struct{ out, err io.Writer }

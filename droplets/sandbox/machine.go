@@ -33,6 +33,9 @@ type disk struct {
 
 	History  []string `json:"history,omitempty"`  // a line a release, oldest first
 	Manifest string   `json:"manifest,omitempty"` // a line
+	// Files are those that somebody copied there, by "CONTAINER:PATH"; those of
+	// the machine itself by ":PATH".
+	Files map[string]keptFile `json:"files,omitempty"`
 }
 
 // powerOn starts a machine. The boot script runs at the first start, and

@@ -57,10 +57,10 @@ func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Server", "nginx")
 	known := slices.ContainsFunc(f.manifest.Domains, func(d string) bool { return strings.EqualFold(d, hostname(r.Host)) })
+	logged := &loggedWriter{ResponseWriter: w, status: http.StatusOK}
 	if known { // the server for other names keeps no log
-		logged := &loggedWriter{ResponseWriter: w}
 		w = logged
-		defer func() { s.log(r, logged.failed) }()
+		defer func() { s.log(r, logged) }()
 	}
 	switch {
 	case r.URL.Path == f.manifest.IdentityPath && (known || !s.secure):
@@ -72,6 +72,7 @@ func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case f.certified && !s.secure && !strings.HasPrefix(r.URL.Path, "/.well-known/"):
 		http.Redirect(w, r, "https://"+hostname(r.Host)+r.URL.RequestURI(), http.StatusMovedPermanently)
 	default:
+		logged.app = true
 		s.app(w, r, f)
 	}
 }

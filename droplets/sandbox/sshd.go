@@ -11,7 +11,7 @@ import (
 )
 
 // serveSSH is the sshd of a droplet: root, by the keys of the account with
-// which the droplet was created, and commands, no shell.
+// which the droplet was created, commands, a shell, and connections from there.
 func (c *Cloud) serveSSH(d *droplet, conn net.Conn) {
 	defer conn.Close()
 	server, channels, requests, err := ssh.NewServerConn(conn, c.sshConfig(d))
@@ -24,11 +24,14 @@ func (c *Cloud) serveSSH(d *droplet, conn net.Conn) {
 	go ssh.DiscardRequests(requests)
 	// The loop ends when the connection does, which ends what runs on it.
 	for ch := range channels {
-		if ch.ChannelType() != "session" {
-			ch.Reject(ssh.UnknownChannelType, "only sessions")
-			continue
+		switch ch.ChannelType() {
+		case "session":
+			go c.serveSession(ctx, d.ID, ch, server)
+		case "direct-tcpip":
+			go c.forward(d, ch)
+		default:
+			ch.Reject(ssh.UnknownChannelType, "unknown channel type")
 		}
-		go c.serveSession(ctx, d.ID, ch, server)
 	}
 }
 
@@ -66,9 +69,18 @@ func (c *Cloud) serveSession(ctx context.Context, droplet int, ch ssh.NewChannel
 	defer channel.Close()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	s := &session{cloud: c, droplet: droplet, stdin: channel, stdout: channel, stderr: channel.Stderr()}
 	for r := range requests {
 		var exec struct{ Command string }
-		if r.Type != "exec" || ssh.Unmarshal(r.Payload, &exec) != nil {
+		switch {
+		case r.Type == "pty-req":
+			s.terminal = newTerminal(channel)
+			s.stdout, s.stderr = s.terminal, s.terminal
+			r.Reply(true, nil)
+			continue
+		case r.Type == "shell":
+			exec.Command = "bash"
+		case r.Type != "exec" || ssh.Unmarshal(r.Payload, &exec) != nil:
 			r.Reply(false, nil)
 			continue
 		}
@@ -78,7 +90,6 @@ func (c *Cloud) serveSession(ctx context.Context, droplet int, ch ssh.NewChannel
 			ssh.DiscardRequests(requests)
 			cancel()
 		}()
-		s := &session{cloud: c, droplet: droplet, stdin: channel, stdout: channel, stderr: channel.Stderr()}
 		status := s.run(ctx, exec.Command)
 		if status == exitCut {
 			whole.Close()

@@ -1,8 +1,12 @@
 package sandbox
 
 import (
+	"cmp"
 	"encoding/json"
+	"fmt"
+	"net"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -14,11 +18,61 @@ const (
 	trafficPath  = "/opt/cattle/traffic"
 )
 
-// An accessLog is what the visitors of one droplet got, by the second: nginx's
-// own log, of which only the figures are asked for.
+// An accessLog is nginx's of one droplet: the visitors' requests by the second,
+// for the figures, and each request of anybody, for those who read it.
 type accessLog struct {
 	seconds []servedSecond // in the order of time
 	asked   int            // requests since FailsSome began
+
+	served, rotated []servedRequest // access.log and access.log.1
+	written         int             // requests in all, for their ids
+}
+
+// rotateAt is how many requests are kept in a log, before it becomes the one
+// that was rotated.
+const rotateAt = 10_000
+
+// A servedRequest is one that nginx has answered.
+type servedRequest struct {
+	at                       time.Time
+	from, method, uri, proto string
+	agent, host              string
+	status, size             int
+	number                   int
+	app                      bool // it was passed to the app
+}
+
+func (l *accessLog) write(r servedRequest) {
+	if len(l.served) >= rotateAt {
+		l.rotated, l.served = l.served, nil
+	}
+	l.written++
+	r.number = l.written
+	l.served = append(l.served, r)
+}
+
+// lines are requests in the format that a droplet's nginx.conf gives it.
+func (l *accessLog) lines(served []servedRequest) []string {
+	out := make([]string, len(served))
+	for i, r := range served {
+		out[i] = fmt.Sprintf(`%s - - [%s] "%s %s %s" %d %d "-" "%s" %s %032x 0.001 0.001`, r.from, r.at.UTC().Format("02/Jan/2006:15:04:05 -0700"),
+			r.method, nginxEscape(r.uri), r.proto, r.status, r.size, nginxEscape(r.agent), nginxEscape(r.host), r.number)
+	}
+	return out
+}
+
+// nginxEscape writes quotes, backslashes and all that is not plain ASCII as
+// \xXX, which is what nginx's log_format does by default.
+func nginxEscape(s string) string {
+	var b strings.Builder
+	for i := range len(s) {
+		if c := s[i]; c == '"' || c == '\\' || c < ' ' || c > '~' {
+			fmt.Fprintf(&b, `\x%02X`, c)
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
 }
 
 type servedSecond struct {
@@ -57,27 +111,39 @@ func (l *accessLog) recent(now time.Time) []servedSecond {
 	return nil
 }
 
-// log notes a request, unless it is one of the operator's checks.
-func (s *site) log(r *http.Request, failed bool) {
-	if r.UserAgent() == "cattle" {
-		return
-	}
+// log notes a request; the operator's checks are none of the visitors'.
+func (s *site) log(r *http.Request, w *loggedWriter) {
 	now := s.cloud.lock()
 	defer s.cloud.unlock()
-	if d := s.cloud.droplet(s.droplet); d != nil {
-		s.cloud.logOf(d).add(now, failed)
+	d := s.cloud.droplet(s.droplet)
+	if d == nil {
+		return
+	}
+	log := s.cloud.logOf(d)
+	from, _, _ := net.SplitHostPort(r.RemoteAddr)
+	log.write(servedRequest{at: now, from: from, method: r.Method, uri: r.RequestURI, proto: r.Proto, agent: cmp.Or(r.UserAgent(), "-"),
+		host: hostname(r.Host), status: w.status, size: w.size, app: w.app})
+	if r.UserAgent() != "cattle" {
+		log.add(now, w.status >= http.StatusInternalServerError)
 	}
 }
 
-// loggedWriter remembers whether an answer was the server's failure.
+// loggedWriter remembers what was answered.
 type loggedWriter struct {
 	http.ResponseWriter
-	failed bool
+	status, size int
+	app          bool
 }
 
 func (w *loggedWriter) WriteHeader(status int) {
-	w.failed = status >= http.StatusInternalServerError
+	w.status = status
 	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *loggedWriter) Write(b []byte) (int, error) {
+	n, err := w.ResponseWriter.Write(b)
+	w.size += n
+	return n, err
 }
 
 // traffic prints what visitors got lately, and how often containers have

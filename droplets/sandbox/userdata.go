@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 
 	"golang.org/x/crypto/ssh"
@@ -24,6 +25,7 @@ type seed struct {
 	fault    string
 	warnings []string
 	files    map[string][]byte
+	modes    map[string]int64 // of files, where it says them
 	manifest manifest
 	hostKey  ssh.Signer
 }
@@ -51,9 +53,10 @@ type sealedFile struct {
 // cloudConfig is the part of cloud-config that a stub machine acts on.
 type cloudConfig struct {
 	WriteFiles []struct {
-		Path     string `yaml:"path"`
-		Content  string `yaml:"content"`
-		Encoding string `yaml:"encoding"`
+		Path        string `yaml:"path"`
+		Content     string `yaml:"content"`
+		Encoding    string `yaml:"encoding"`
+		Permissions string `yaml:"permissions"`
 	} `yaml:"write_files"`
 	RunCmd  []any             `yaml:"runcmd"`
 	SSHKeys map[string]string `yaml:"ssh_keys"`
@@ -107,6 +110,7 @@ func (s *seed) parse(userData string) error {
 		return fmt.Errorf("invalid cloud-config: %w", err)
 	}
 	s.warn(userData)
+	s.modes = map[string]int64{}
 	for _, f := range config.WriteFiles {
 		content, err := decodeContent(f.Encoding, f.Content)
 		if err != nil {
@@ -114,6 +118,9 @@ func (s *seed) parse(userData string) error {
 			continue
 		}
 		s.files[f.Path] = content
+		if mode, err := strconv.ParseInt(f.Permissions, 8, 64); err == nil {
+			s.modes[f.Path] = mode
+		}
 	}
 	if private := config.SSHKeys["ed25519_private"]; private != "" {
 		var err error

@@ -19,6 +19,8 @@ type session struct {
 	stdout  io.Writer
 	stderr  io.Writer
 	plain   bool // the command is none of our verbs
+	// terminal is what a person sits at; nil where nobody does.
+	terminal *terminal
 }
 
 const (
@@ -32,17 +34,14 @@ const maxInput = 8 << 20
 // run runs a command line and returns its exit status. A machine whose
 // user-data did not make it one of ours has no script of verbs.
 func (s *session) run(ctx context.Context, command string) int {
-	words := strings.Fields(command)
-	for i, w := range words {
-		words[i] = strings.Trim(w, `'"`)
-	}
-	if len(words) == 0 {
-		return 0
-	}
 	verb := plainCommand(command)
 	s.plain = verb != ""
-	if fault := s.fault(); words[0] != verbScript && !s.plain || fault != "" {
-		return s.fail(exitNotFound, "bash: line 1: %s: No such file or directory", words[0])
+	words, err := splitLine(command)
+	if err != nil && !s.plain {
+		return s.fail(2, "bash: -c: line 1: %v", err)
+	}
+	if fault := s.fault(); !s.plain && (len(words) == 0 || words[0] != verbScript) || fault != "" {
+		return place{s, ""}.command(ctx, words)
 	}
 	if !s.plain && len(words) > 1 {
 		verb = words[1]
