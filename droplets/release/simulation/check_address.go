@@ -100,6 +100,11 @@ func (b *Bench) couldSee(c sandbox.Change, changes []sandbox.Change) bool {
 	return true
 }
 
+// birthOf is what the tags say with which a droplet was created.
+func birthOf(c sandbox.Change) (droplets.Birth, bool) {
+	return droplets.Droplet{Tags: strings.Fields(c.Note)}.Birth()
+}
+
 // judgeLock wants no candidate to be switched to while another one came first:
 // of those whose lease is not over, the lowest id.
 func (b *Bench) judgeLock(changes []sandbox.Change) {
@@ -111,7 +116,7 @@ func (b *Bench) judgeLock(changes []sandbox.Change) {
 	for _, c := range changes {
 		switch c.What {
 		case sandbox.Created:
-			if birth, ok := (droplets.Droplet{Tags: strings.Fields(c.Note)}).Birth(); ok && !birth.Bake {
+			if birth, ok := birthOf(c); ok && !birth.Bake {
 				there[c.Droplet] = candidate{birth, c.Agent}
 			}
 		case sandbox.Doomed, sandbox.Destroyed, sandbox.Moved:
@@ -145,7 +150,7 @@ func (b *Bench) judgeLeases(changes []sandbox.Change) {
 	for _, c := range changes {
 		switch c.What {
 		case sandbox.Created:
-			if birth, ok := (droplets.Droplet{Tags: strings.Fields(c.Note)}).Birth(); ok {
+			if birth, ok := birthOf(c); ok {
 				leased[c.Droplet] = birth
 			}
 		case sandbox.Sent:
