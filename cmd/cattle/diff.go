@@ -25,8 +25,9 @@ type difference struct {
 	Domains  setChange     `json:"domains,omitzero"`
 	DNS      *changeJSON   `json:"dns,omitempty"`
 	Firewall setChange     `json:"firewall,omitzero"`
-	// Monthly is the price of one such droplet, in US dollars, before and after.
-	Monthly [2]float64 `json:"monthly_usd"`
+	// Of one such droplet, in US dollars.
+	Monthly float64 `json:"monthly_usd"`
+	Before  float64 `json:"monthly_usd_before"`
 }
 
 // An imageChange is an image whose tag or digest is another one; From and To
@@ -61,7 +62,7 @@ func compare(live, planned *droplets.Manifest) *difference {
 	d := &difference{Release: live.Release, Images: imageChanges(live.Images, planned.Images), Profile: profileChanges(live.Profile, planned.Profile),
 		Packages: ofSets(live.Packages, planned.Packages), Files: ofMaps(live.Files, planned.Files), Env: ofSets(live.Env, planned.Env),
 		Secrets: ofSets(live.Secrets, planned.Secrets), Domains: ofSets(live.Domains, planned.Domains), Firewall: ofSets(live.Firewall, planned.Firewall),
-		Monthly: [2]float64{live.Monthly, planned.Monthly}}
+		Monthly: planned.Monthly, Before: live.Monthly}
 	if live.DNS != planned.DNS {
 		d.DNS = &changeJSON{"dns", live.DNS, planned.DNS}
 	}

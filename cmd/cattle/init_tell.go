@@ -132,7 +132,7 @@ func (n *newcomer) tellNext(ctx context.Context) error {
 		next = "cd " + n.dir + " && " + next
 	}
 	if n.asJSON {
-		return writeJSON(n.std.out, map[string]any{"message_type": "result", "profile": n.profile, "files": n.files,
+		return writeJSON(n.std.out, map[string]any{"message_type": "result", "verb": "init", "profile": n.profile, "files": n.files,
 			"guesses": append([]string{}, n.doubts...), "secrets_missing": append([]string{}, n.missing...), "faults": len(faults), "next": next})
 	}
 	var b strings.Builder

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -52,7 +53,7 @@ func secretsListCommand(std stdio) *cli.Command {
 				return err
 			}
 			if c.Bool("json") {
-				return writeJSON(std.out, map[string]any{"message_type": "result", "file": path, "names": names})
+				return writeJSON(std.out, map[string]any{"message_type": "result", "verb": "secrets", "file": path, "names": names})
 			}
 			for _, name := range names {
 				fmt.Fprintln(std.out, name)
@@ -83,7 +84,7 @@ func secretsSetCommand(std stdio) *cli.Command {
 				return err
 			}
 			return change(path, secrets.UnlockOrMake, func(u *secrets.Unlocked) error {
-				isNew := u.New()
+				isNew, had := u.New(), slices.Contains(u.Names(), name)
 				changed, err := u.Set(name, value)
 				if err == nil && changed {
 					err = u.Save()
@@ -91,10 +92,20 @@ func secretsSetCommand(std stdio) *cli.Command {
 				if err != nil {
 					return err
 				}
-				return told(std, c.Bool("json"), path, secrets.Change{Changed: []string{name}}, setText(path, name, changed, isNew && !named))
+				return told(std, c.Bool("json"), path, ofSet(name, had, changed), setText(path, name, changed, isNew && !named))
 			})
 		},
 	}
+}
+
+func ofSet(name string, had, changed bool) secrets.Change {
+	switch {
+	case !changed:
+		return secrets.Change{}
+	case had:
+		return secrets.Change{Changed: []string{name}}
+	}
+	return secrets.Change{Added: []string{name}}
 }
 
 func setText(path, name string, changed, unnamed bool) string {
@@ -201,9 +212,10 @@ func told(std stdio, asJSON bool, path string, done secrets.Change, text string)
 	if asJSON {
 		return writeJSON(std.out, struct {
 			Type string `json:"message_type"`
+			Verb string `json:"verb"`
 			File string `json:"file"`
 			secrets.Change
-		}{"result", path, done})
+		}{"result", "secrets", path, done})
 	}
 	return say(std.out, text)
 }

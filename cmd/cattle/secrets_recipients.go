@@ -42,7 +42,7 @@ func listRecipients(std stdio, profile string, asJSON bool) error {
 		return err
 	}
 	if asJSON {
-		return writeJSON(std.out, map[string]any{"message_type": "result", "file": path, "recipients": all})
+		return writeJSON(std.out, map[string]any{"message_type": "result", "verb": "secrets recipients", "file": path, "recipients": all})
 	}
 	var b strings.Builder
 	for _, r := range all {
@@ -84,7 +84,7 @@ func recipientVerb(std stdio, name, says string, do func(*secrets.Unlocked, stri
 					return err
 				}
 				if c.Bool("json") {
-					return writeJSON(std.out, map[string]any{"message_type": "result", "file": path, "changed": changed, "rule": rule, "by_hand": byHand})
+					return writeJSON(std.out, map[string]any{"message_type": "result", "verb": "secrets recipients", "file": path, "changed": changed, "rule": rule, "by_hand": byHand})
 				}
 				return say(std.out, recipientText(name, path, rule, who, changed, u.Names())+byHand)
 			})
