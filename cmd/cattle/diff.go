@@ -9,6 +9,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/diff"
 
+	"cattle/cmd/cattle/page"
 	"cattle/droplets"
 )
 
@@ -177,13 +178,13 @@ func toldElsewhere(line string) bool {
 }
 
 // rows are the lines of a plan for people: what, and how it differs.
-func (d *difference) rows() (rows [][2]string) {
+func (d *difference) rows() (rows []page.Difference) {
 	if d == nil {
 		return nil
 	}
 	add := func(what, text string) {
 		if text != "" {
-			rows = append(rows, [2]string{what, text})
+			rows = append(rows, page.Difference{What: what, Text: text})
 		}
 	}
 	for _, c := range d.Images {

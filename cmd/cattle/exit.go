@@ -269,7 +269,7 @@ func hintFor(err error) string {
 	case errors.As(err, &silent):
 		return silent.hint()
 	case errors.As(err, &key):
-		return "say where your key is: export SOPS_AGE_KEY_FILE=~/.config/sops/age/keys.txt"
+		return "say where your key is: export SOPS_AGE_KEY_FILE=~/.config/sops/age/keys.txt; or have somebody who can open it type cattle secrets recipients add YOUR-PUBLIC-KEY"
 	case errors.Is(err, droplets.ErrNoSSHKey):
 		return "ssh-add, or name a key file: export CATTLE_SSH_KEY=~/.ssh/id_ed25519"
 	case errors.As(err, &auth):

@@ -66,7 +66,7 @@ func printPlan(w io.Writer, width int, p *release.Plan, differs *difference, not
 		row(c.What+":", orNone(c.From)+" → "+orNone(c.To))
 	}
 	for _, r := range differs.rows() {
-		row(r[0]+":", r[1])
+		row(r.What+":", r.Text)
 	}
 	if limit := p.World.Account.DropletLimit; limit > 0 {
 		row("quota:", fmt.Sprintf("%d of %d droplets now, one more while it runs", p.World.InAccount, limit))

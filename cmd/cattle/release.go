@@ -116,7 +116,7 @@ func carryOut(ctx context.Context, std stdio, o *release.Operator, plan *release
 	}
 	// A reader that went away stops no release.
 	_ = printPlan(planWriter(std, asJSON), std.columns(), plan, differs, notices, asJSON)
-	std.record.Planned(plan, notices)
+	std.record.Planned(plan, differs.rows(), notices)
 	out := newPrinter(std, plan, asJSON)
 	o.Emit = func(e release.Event) {
 		if command, begun := plan.Remedy(e); begun {

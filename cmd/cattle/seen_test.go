@@ -62,7 +62,7 @@ func seenPages(t *testing.T) (pages []string) {
 	long := strings.Repeat("long-", 60) + "日本語 <b>" + strings.Repeat("word ", 60)
 	r := page.NewRecord("release", long)
 	r.Planned(&release.Plan{Site: release.Site{App: long}, Release: long, World: &release.World{}, Steps: []release.Step{{Name: long, Title: long}},
-		Changes: []release.Change{{What: long, From: long, To: long}}}, []string{long})
+		Changes: []release.Change{{What: long, From: long, To: long}}}, []page.Difference{{What: long, Text: long}}, []string{long})
 	for _, state := range []release.State{release.StateRunning, release.StateFailed} {
 		r.Happened(release.Event{Time: time.Now(), Kind: release.KindStep, Step: "boot", State: state, Text: long})
 		r.Happened(release.Event{Time: time.Now(), Kind: release.KindBoot, Step: long, State: state, Text: long})

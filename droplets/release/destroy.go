@@ -57,7 +57,7 @@ func (o *Operator) Destroy(ctx context.Context, site Site, d *Doomed) error {
 	if err := d.around.Err; err != nil {
 		return fmt.Errorf("nothing was destroyed: %w", err)
 	}
-	if d.WithIP && d.IP != "" {
+	if d.WithIP {
 		if err := o.giveBack(ctx, site, d); err != nil {
 			return err
 		}
@@ -109,6 +109,9 @@ func (d *Doomed) unsure(site Site) error {
 // under way with it, unless it serves somebody else: the profile may name any address of the account.
 func (o *Operator) giveBack(ctx context.Context, site Site, d *Doomed) error {
 	ip, holder := d.IP, d.holder
+	if ip == "" { // a mark that an earlier destroy did not come to
+		return o.keep(ctx, d.nameless(site))
+	}
 	now, err := o.Cloud.ReservedIP(ctx, ip)
 	switch {
 	case err == nil:

@@ -252,6 +252,29 @@ func TestRollbackWithoutAddress(t *testing.T) {
 	})
 }
 
+// TestAppTagTakenOff: a site whose live droplet has lost the app's tag does not
+// get a second address, but word of how to put the tag back.
+func TestAppTagTakenOff(t *testing.T) {
+	simulation.Simulate(t, nasty, func(b *simulation.Bench) {
+		b.Must("v1")
+		live := b.Holder().ID
+		tag := droplets.AppTag("blog")
+		b.Call(http.MethodDelete, "/v2/tags/"+tag+"/resources", tagged(live))
+		_, err := b.Release(b.T.Context(), "v2")
+		var faults *release.Preflight
+		if !errors.As(err, &faults) || !strings.HasSuffix(faults.Faults[0].Hint, fmt.Sprintf("doctl compute droplet tag %d --tag-name %s", live, tag)) {
+			t.Fatalf("got %v", err)
+		}
+		b.Call(http.MethodPost, "/v2/tags/"+tag+"/resources", tagged(live))
+		b.Must("v2")
+		b.Expect("v2", "v1", "v2")
+	})
+}
+
+func tagged(droplet int) []byte {
+	return fmt.Appendf(nil, `{"resources":[{"resource_id":"%d","resource_type":"droplet"}]}`, droplet)
+}
+
 // TestEditedTagsAreNamed: a droplet that nobody can tell what it is bills on,
 // and the plan says so.
 func TestEditedTagsAreNamed(t *testing.T) {

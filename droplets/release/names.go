@@ -176,23 +176,30 @@ func marks(r droplets.Record, app string) string {
 }
 
 // left takes away what was made for names that are the site's no longer. An
-// address record of theirs that leads elsewhere by now stays.
+// address record of theirs that leads elsewhere by now stays. Without an address
+// nobody can tell where one led, so that what is marked stays too.
 func (k keeper) left() (out []recordChange) {
-	if k.ip == "" {
-		return nil // nobody can tell where they led
-	}
 	for i, z := range k.zones {
 		for _, mark := range z.Records {
 			name := marks(mark, k.app)
 			if name == "" || slices.Contains(k.names, name) {
 				continue
 			}
-			for _, r := range z.Records {
-				if r.Name == name && r.Type == "A" && r.Data == k.ip {
-					out = append(out, recordChange{zone: z.Name, was: r})
-				}
+			theirs := filter(z.Records, func(r droplets.Record) bool { return r.Name == name && r.Type == "A" })
+			if k.ip == "" && len(theirs) > 0 {
+				continue
 			}
-			out = append(out, twins(&k.zones[i], []droplets.Record{mark})...)
+			led := filter(theirs, func(r droplets.Record) bool { return r.Data == k.ip })
+			out = append(out, twins(&k.zones[i], append(led, mark))...)
+		}
+	}
+	return out
+}
+
+func filter(rs []droplets.Record, want func(droplets.Record) bool) (out []droplets.Record) {
+	for _, r := range rs {
+		if want(r) {
+			out = append(out, r)
 		}
 	}
 	return out

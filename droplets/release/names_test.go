@@ -66,6 +66,10 @@ func TestCompareWithoutAddress(t *testing.T) {
 	if got := titled(changes); got != "make TXT _cattle.blog.example.com cattle:app:blog; make A blog.example.com the new reserved IP" || len(faults) > 0 {
 		t.Error(got, faults)
 	}
+	alone := []droplets.Zone{zoneFrom("TXT:_cattle.old:cattle:app:blog")}
+	if changes, _ := (keeper{app: "blog", zones: alone}).compare(); len(changes) != 1 {
+		t.Error("a mark of nothing stays:", changes)
+	}
 	if _, faults := (keeper{"blog", []string{"old.example.com", "b.example.com"}, "", []droplets.Zone{zoneFrom("A:b:198.51.100.7")}}).compare(); len(faults) != 1 {
 		t.Error("an address that nobody handed over:", faults)
 	}

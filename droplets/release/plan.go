@@ -92,19 +92,25 @@ func PlanRollback(site Site, w *World, version string) (*Plan, error) {
 		p.Steps = append(p.Steps, Step{Name: "handoff", Title: fmt.Sprintf("carry the certificates back from %s, if it still answers", w.Live.Name), run: (*run).handoffIfReachable})
 	}
 	p.Steps = append(p.Steps, p.commit()...)
+	if w.Around.Err != nil {
+		p.Steps = append(p.Steps, Step{Name: "surroundings", Title: "leave records and firewall as they are: they could not be read", run: (*run).unseen, after: true})
+	}
 	p.Changes = p.changes()
 	p.Cost = p.cost(0, 0)
 	return p, nil
 }
 
+// unseen ends a rollback that could not see whether the names lead to it, and
+// that was held up by nothing of it: it serves, and is not known to be whole.
+func (r *run) unseen(context.Context) error {
+	return &byHand{r.world.Around.Err, "cattle plan " + r.plan.Release}
+}
+
 // Notices are what a rollback, which nothing but the standby may hold up,
 // leaves as it is.
 func (p *Plan) Notices() (out []string) {
-	if p.target == nil {
+	if p.target == nil || p.World.Around.Err != nil {
 		return nil
-	}
-	if err := p.World.Around.Err; err != nil {
-		return []string{fmt.Sprintf("left as they are: records and firewall (%v)", err)}
 	}
 	for _, f := range p.World.AroundFaults(p.Site) {
 		out = append(out, "left as it is: "+f.Msg)

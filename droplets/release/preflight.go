@@ -15,7 +15,7 @@ const maxUserData = 64 << 10
 // preflight finds every reason not to begin. It reads nothing: the survey did.
 func (w *World) preflight(site Site, c *Candidate) []Fault {
 	faults := w.orderFaults(site, c)
-	for _, check := range []func(Site) []Fault{w.quotaFaults, w.ipFaults, w.rivalFaults, w.GuardFaults, w.AroundFaults, w.projectFaults} {
+	for _, check := range []func(Site) []Fault{w.quotaFaults, w.ipFaults, w.strayFaults, w.rivalFaults, w.GuardFaults, w.AroundFaults, w.projectFaults} {
 		faults = append(faults, check(site)...)
 	}
 	return faults
@@ -185,6 +185,23 @@ func (w *World) ipFaults(site Site) []Fault {
 			Hint: "droplet: {region: " + ip.Region + "}"}}
 	}
 	return nil
+}
+
+// strayFaults refuses to make a second address for a site that has one: whoever
+// holds that is named like a droplet of the app, and has lost the tag that says so.
+func (w *World) strayFaults(site Site) (out []Fault) {
+	if w.Reserved.IP != "" {
+		return nil
+	}
+	for _, ip := range w.IPs {
+		d := ip.Droplet
+		b, born := d.Birth()
+		if born && d.App() == "" && d.Name == droplets.Name(site.App, b.Release, b.Attempt) {
+			out = append(out, Fault{Input: true, Msg: fmt.Sprintf("droplet %d %s holds the reserved IP %s, and looks like %s's, but lacks its tag", d.ID, d.Name, ip.IP, site.App),
+				Hint: fmt.Sprintf("put the tag back: doctl compute droplet tag %d --tag-name %s", d.ID, droplets.AppTag(site.App))})
+		}
+	}
+	return out
 }
 
 // rivalFaults refuses to begin beside a release that came first: it would lose

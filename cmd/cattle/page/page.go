@@ -24,6 +24,7 @@ type Record struct {
 
 	mu      sync.Mutex
 	plan    *release.Plan // nil: it never came to one
+	differs []Difference
 	notices []string
 	events  []release.Event
 	report  *release.Report
@@ -34,14 +35,18 @@ func NewRecord(verb, version string) *Record {
 	return &Record{verb: verb, version: version, began: time.Now()}
 }
 
+// A Difference is one thing of which the new droplet is made otherwise than the
+// live one, as the plan says it.
+type Difference struct{ What, Text string }
+
 // Planned adds what the command is about to do.
-func (r *Record) Planned(p *release.Plan, notices []string) {
+func (r *Record) Planned(p *release.Plan, differs []Difference, notices []string) {
 	if r == nil {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.plan, r.notices = p, slices.Clone(notices)
+	r.plan, r.differs, r.notices = p, slices.Clone(differs), slices.Clone(notices)
 }
 
 // Happened adds an event.

@@ -37,7 +37,7 @@ func plan() *release.Plan {
 // one go, twenty seconds after it began and by a clock that is an hour ahead.
 func told(bootEnds release.State) *page.Record {
 	r := page.NewRecord("release", "v0.1.0")
-	r.Planned(plan(), []string{"the plan's notice"})
+	r.Planned(plan(), []page.Difference{{"packages", "+ imagemagick"}}, []string{"the plan's notice"})
 	step := func(when float64, name string, s release.State, took time.Duration, text string) {
 		r.Happened(release.Event{Time: at(when), Kind: release.KindStep, Step: name, State: s, Elapsed: took, Text: text})
 	}
@@ -215,17 +215,18 @@ func TestPageIsWholeInItself(t *testing.T) {
 		p.Steps[i].Title = hostile
 	}
 	r := page.NewRecord("release", hostile)
-	r.Planned(p, []string{hostile})
+	r.Planned(p, []page.Difference{{hostile, hostile}}, []string{hostile})
 	for _, kind := range []release.Kind{release.KindStep, release.KindBoot, release.KindNotice} {
 		for _, state := range []release.State{release.StateRunning, release.StateFailed} {
 			r.Happened(release.Event{Time: at(1), Kind: kind, Step: hostile, State: state, Text: hostile, Tail: hostile})
 		}
 	}
 	r.Came(&release.Report{Attempt: "new", IP: hostile, Address: hostile, Visits: switched(), Snapshot: &release.SnapshotReport{Name: hostile},
-		Standby: &release.StandbyAfter{Release: hostile}, Watch: &release.WatchReport{Requests: 10, Before: &release.Served{Requests: 5, Errors: 1}}})
+		Standby: &release.StandbyAfter{Release: hostile}, Watch: &release.WatchReport{Requests: 10, Before: &release.Served{Requests: 5, Errors: 1}},
+		Updates: &droplets.Updates{Kernel: &droplets.Update{Name: hostile, From: hostile, To: hostile}, Packages: []droplets.Update{{Name: hostile, From: hostile, To: hostile}}, More: 2}})
 	html := written(t, r, page.Outcome{Status: 3, Serving: hostile, Failures: []page.Failure{{hostile, hostile, hostile}}})
 	known := strings.Fields("html head meta title style body main header h1 h2 h3 p dl div dt dd section strong pre span ol ul li figure figcaption svg path b details summary table thead tbody tr th td footer")
-	harmless := strings.Fields("lang charset http-equiv content name class style aria-hidden aria-label role tabindex viewBox preserveAspectRatio d scope")
+	harmless := strings.Fields("lang charset colspan http-equiv content name class style aria-hidden aria-label role tabindex viewBox preserveAspectRatio d scope")
 	styles := 0
 	for _, e := range wellFormed(t, html) {
 		if !slices.Contains(known, e.Name.Local) {
@@ -254,7 +255,7 @@ func TestPageIsWholeInItself(t *testing.T) {
 // TestNilRecord: without --report nothing is kept.
 func TestNilRecord(t *testing.T) {
 	var r *page.Record
-	r.Planned(plan(), nil)
+	r.Planned(plan(), nil, nil)
 	r.Happened(release.Event{})
 	r.Came(nil)
 }

@@ -3,6 +3,7 @@ package page
 import (
 	"fmt"
 	"html/template"
+	"slices"
 	"strconv"
 	"time"
 
@@ -22,6 +23,7 @@ type view struct {
 	Watch    *watch
 	Undone   bool // what follows was to be, and is not
 	Changes  []release.Change
+	Differs  []Difference
 	Costs    []fact
 	Notices  []string
 	Version  string
@@ -49,8 +51,29 @@ func (r *Record) view(o Outcome) view {
 	}
 	if r.plan != nil {
 		v.Changes, v.Costs = r.plan.Changes, costs(r.plan.Cost)
+		v.Differs = r.differs
+	}
+	if r.report != nil && r.report.Updates != nil {
+		v.Changes = append(slices.Clone(v.Changes), updated(r.report.Updates)...)
 	}
 	return v
+}
+
+// updated is what came with the packages and images of a rebuild.
+func updated(u *droplets.Updates) (out []release.Change) {
+	if u.Kernel != nil {
+		out = append(out, release.Change{What: "kernel", From: u.Kernel.From, To: u.Kernel.To})
+	}
+	for _, i := range u.Images {
+		out = append(out, release.Change{What: "image " + i.Name, From: i.From, To: i.To})
+	}
+	for _, p := range u.Packages {
+		out = append(out, release.Change{What: p.Name, From: p.From, To: p.To})
+	}
+	if u.More > 0 {
+		out = append(out, release.Change{What: fmt.Sprintf("%d more packages", u.More), From: "not listed", To: "not listed"})
+	}
+	return out
 }
 
 // show makes text safe to look at: html/template keeps it from being markup,
