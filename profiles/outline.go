@@ -22,10 +22,13 @@ type ServiceOutline struct {
 	Build       bool
 	Context     string   // of the build, as it is written
 	Ports       []string // inside the container, published or exposed; sorted as written
-	Taken       bool     // it wants to publish a port of the droplet's own
+	Open        bool     // it publishes a port to the world, which a droplet keeps closed
 	Health      string   // the path that its health check asks by HTTP, or ""
 	EnvFiles    []string
 	Volumes     []string // named volumes and folders that it mounts
+	// Bound are folders and files beside the compose files that it mounts, which
+	// no droplet has; Kept are its other mounts, as they are written.
+	Bound, Kept []string
 }
 
 // A Need is a variable that a file asks for.
@@ -129,7 +132,7 @@ func (s *ServiceOutline) add(n *node) {
 		s.port(item)
 	}
 	for _, item := range itemsOf(n.get("expose")) {
-		s.open(plainPort(item.value))
+		s.listens(plainPort(item.value))
 	}
 	for _, item := range itemsOf(n.get("env_file")) {
 		file := item.value
@@ -144,6 +147,12 @@ func (s *ServiceOutline) add(n *node) {
 			source = named.value
 		}
 		s.Volumes = append(s.Volumes, source)
+		switch {
+		case strings.HasPrefix(source, "."):
+			s.Bound = append(s.Bound, source)
+		case item.kind == kindScalar:
+			s.Kept = append(s.Kept, item.value)
+		}
 	}
 	for _, item := range itemsOf(n.get("healthcheck").get("test")) {
 		if path, ok := HealthPath(item.value); ok {
@@ -202,21 +211,22 @@ func HealthPath(command string) (path string, found bool) {
 // port takes one item of ports: 8000, 8080:80, 127.0.0.1:8080:80/tcp, or the
 // long form. Defaults of variables are taken for their values.
 func (s *ServiceOutline) port(n *node) {
-	target, published := "", ""
+	target, host := "", ""
 	if t := n.get("target"); t != nil {
 		target = t.value
-		if p := n.get("published"); p != nil {
-			published = p.value
+		if ip := n.get("host_ip"); ip != nil {
+			host = ip.value
 		}
 	} else {
-		parts := strings.Split(variable.ReplaceAllString(n.value, "$1"), ":")
+		written := variable.ReplaceAllString(n.value, "$1")
+		parts := strings.Split(written, ":")
 		target = parts[len(parts)-1]
-		if len(parts) > 1 {
-			published = parts[len(parts)-2]
+		if len(parts) > 2 {
+			host = written
 		}
 	}
-	s.open(plainPort(target))
-	s.Taken = s.Taken || slices.Contains([]string{"22", "80", "443"}, published)
+	s.listens(plainPort(target))
+	s.Open = s.Open || !strings.HasPrefix(host, "127.") && !strings.HasPrefix(host, "[::1]") && host != "::1"
 }
 
 // plainPort is the port without its protocol; "" for ranges and variables.
@@ -228,7 +238,7 @@ func plainPort(text string) string {
 	return port
 }
 
-func (s *ServiceOutline) open(port string) {
+func (s *ServiceOutline) listens(port string) {
 	if port != "" && !slices.Contains(s.Ports, port) {
 		s.Ports = append(s.Ports, port)
 	}

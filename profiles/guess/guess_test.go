@@ -105,6 +105,22 @@ func sketch(t *testing.T, s *guess.Sketch, dir string) []txtar.File {
 	return files
 }
 
+// TestMountedFile: a file of the developer's may be one that the app cannot do
+// without, so its mount stays, and cattle check asks about it.
+func TestMountedFile(t *testing.T) {
+	for mount, dropped := range map[string]bool{".:/app": true, "./:/app": true, "../app:/app": true, "./src:/src": true, "./.config:/config": true,
+		"./nginx.conf:/etc/nginx.conf": false, "./conf.d/site.conf:/etc/site.conf": false} {
+		dir := write(t, []txtar.File{{Name: "compose.yaml", Data: []byte("services: {web: {image: web, volumes: [\"" + mount + "\"]}}\n")}})
+		folder, err := guess.Look(t.Context(), dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains((&guess.Sketch{Folder: folder}).Overlay(), "volumes: !reset"); got != dropped {
+			t.Errorf("%s: dropped %v", mount, got)
+		}
+	}
+}
+
 func TestSecretsAreNotReadAsPlain(t *testing.T) {
 	env := map[string]bool{ // whether it looks like a secret
 		"DB_PASSWORD=x": true, "API_KEY=abc": true, "SENTRY_DSN=": true, "SMTP_PASS=info": true, "SLACK_WEBHOOK=https://h.example/x": true,

@@ -62,8 +62,8 @@ func portOf(s profiles.ServiceOutline) string {
 }
 
 // Overlay is a compose file over the app's own, for what a droplet cannot do:
-// build, read an env_file, and give away the ports that are nginx's. It is ""
-// where nothing of that is needed.
+// build, read an env_file, open ports beside nginx, and mount the folder that the
+// developer works in. It is "" where nothing of that is needed.
 func (s *Sketch) Overlay() string {
 	var b strings.Builder
 	for _, service := range s.services() {
@@ -90,10 +90,26 @@ func (s *Sketch) over(service profiles.ServiceOutline) (lines []string) {
 			}
 		}
 	}
-	if service.Taken {
-		lines = append(lines, "ports: !reset [] # the droplet's nginx has them, and sends visitors on")
+	if service.Open {
+		lines = append(lines, "ports: !reset [] # visitors come through the droplet's nginx alone")
+	}
+	switch {
+	case len(service.Bound) == 0 || slices.ContainsFunc(service.Bound, namesFile):
+		// Of a file nobody can tell whether the image has it: cattle check asks.
+	case len(service.Kept) == 0:
+		lines = append(lines, "volumes: !reset [] # a droplet has the image, and not this folder")
+	default:
+		lines = append(lines, "volumes: !override # a droplet has the image, and not this folder")
+		for _, mount := range service.Kept {
+			lines = append(lines, "  - "+yamlText(mount))
+		}
 	}
 	return lines
+}
+
+// namesFile tells that a mount looks like a file, such as ./nginx.conf.
+func namesFile(source string) bool {
+	return strings.Contains(strings.TrimLeft(path.Base(source), "."), ".")
 }
 
 // builtOnly tells of a service that has no image to pull.
