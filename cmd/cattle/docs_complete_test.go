@@ -191,3 +191,37 @@ func unknownInCommand(app *cli.App, line string) string {
 	}
 	return ""
 }
+
+// TestFirstReleaseIsScripted: what docs/first-release.md has its reader type is
+// what testdata/first-release.txtar types, in that order, and holds the answers of.
+func TestFirstReleaseIsScripted(t *testing.T) {
+	var page, script []string
+	for _, b := range readDocument(t, "../../docs/first-release.md").blocks {
+		for line := range strings.Lines(b.text) {
+			if b.info == "sh" && strings.HasPrefix(line, "cattle ") {
+				page = append(page, strings.TrimSpace(line))
+			}
+		}
+	}
+	text, err := os.ReadFile("testdata/first-release.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := 0
+	for line := range strings.Lines(string(text)) {
+		if line = strings.TrimSpace(line); strings.HasPrefix(line, "cattle ") {
+			script = append(script, line)
+			if at < len(page) && line == page[at] {
+				at++
+			}
+		}
+	}
+	if at < len(page) {
+		t.Errorf("the script does not type %q, or not in this order: it has %q", page[at], script)
+	}
+	for _, line := range script {
+		if !slices.Contains(page, line) {
+			t.Errorf("the page does not say to type %q", line)
+		}
+	}
+}
