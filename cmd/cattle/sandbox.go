@@ -101,6 +101,7 @@ type sandboxOptions struct {
 	noCloud    bool
 	images     []string // files of docker save
 	relayPorts []int
+	quota      int // droplets of the account; 0 is the sandbox's own
 	say        func(string)
 }
 
@@ -129,7 +130,7 @@ func startSandbox(ctx context.Context, opts sandboxOptions) (*runningSandbox, er
 		return nil, err
 	}
 	options := sandbox.Options{Dir: dir, Token: sandboxToken, Tokens: map[string][]string{sandboxGuardToken: {"reserved_ip:update"}},
-		Latency: latency, Open: secrets.Open, Unlimited: opts.unlimited, Observe: observe}
+		Latency: latency, Open: secrets.Open, Unlimited: opts.unlimited, DropletLimit: opts.quota, Observe: observe}
 	s := &runningSandbox{dir: dir, errs: make(chan error, 2)}
 	switch opts.machines {
 	case "", machinesStub:
