@@ -27,7 +27,7 @@ type Options struct {
 	SecretNames func(path string) ([]string, error)
 	// SiteOnly leaves the compose files unread: what they say is of no use to
 	// a command that asks whose site it is, and a fault in one must not keep an
-	// operator from a rollback. The Profile has no Stack then.
+	// operator from a rollback. Stack reads them.
 	SiteOnly bool
 }
 

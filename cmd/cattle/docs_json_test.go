@@ -151,6 +151,7 @@ status
 release v4
 bake --delete --dry-run
 doctor
+version
 doctor --measure --yes
 gc --standbys --dry-run
 gc --standbys --yes
@@ -242,6 +243,7 @@ func jsonTypes() map[string]reflect.Type {
 		"plan":       reflect.TypeFor[planJSON](),
 		"status":     reflect.TypeFor[statusJSON](),
 		"measure":    reflect.TypeFor[measure.Report](),
+		"version":    reflect.TypeFor[build](),
 		"diagnostic": reflect.TypeFor[profiles.Diagnostic](),
 		"doctor": reflect.TypeFor[struct {
 			Findings []finding `json:"findings"`

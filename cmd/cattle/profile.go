@@ -11,7 +11,7 @@ import (
 )
 
 func fileFlag() cli.Flag {
-	return &cli.StringFlag{Name: "file", Aliases: []string{"f"}, Value: "cattle.yaml", EnvVars: []string{"CATTLE_FILE"}, Usage: "the profile"}
+	return &cli.StringFlag{Name: "file", Aliases: []string{"f"}, Value: "cattle.yaml", EnvVars: []string{"CATTLE_FILE"}, Usage: "the `FILE` with the profile"}
 }
 
 func jsonFlag() cli.Flag {

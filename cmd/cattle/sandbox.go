@@ -48,7 +48,10 @@ func latencies() map[string]sandbox.Latency {
 func sandboxCommand(std stdio) *cli.Command {
 	return &cli.Command{
 		Name: "sandbox", Usage: "serve DigitalOcean's API on loopback, with machines behind it", OnUsageError: usage,
-		Description: "Any DigitalOcean client can be pointed at it; what it prints says how. It runs until it is interrupted.",
+		Description: "Any DigitalOcean client can be pointed at it; what it prints says how. It runs until it is interrupted.\n\n" +
+			"    cattle sandbox\n" +
+			"    cattle sandbox --dir /tmp/box --break v1.2.0=never-healthy\n" +
+			"    cattle sandbox --machines nspawn  # machines that boot",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "dir", Usage: "the `FOLDER` that keeps its state", Value: ".cattle-sandbox"},
 			&cli.StringFlag{Name: "listen", Usage: "the API's `ADDRESS`", Value: "127.0.0.1:8420"},

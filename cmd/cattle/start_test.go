@@ -55,16 +55,24 @@ func TestNothingIsCollectedAtStart(t *testing.T) {
 	}
 }
 
-// A crowdedSite is a site with a live droplet and a standby, in an account
-// whose other droplets are other sites'.
-type crowdedSite struct {
+// A releasedSite is a site with a live droplet, v1.1.0, and a standby, v1.0.0.
+type releasedSite struct {
 	box      *runningSandbox
 	bin, dir string
 }
 
-func crowdedAccount(tb testing.TB, bin string) *crowdedSite {
+// crowdedAccount is a released site in an account whose other droplets are
+// other sites'.
+func crowdedAccount(tb testing.TB, bin string) *releasedSite {
+	s := released(tb, bin)
+	s.crowd(tb)
+	s.box.cloud.ResetRequests()
+	return s
+}
+
+func released(tb testing.TB, bin string) *releasedSite {
 	tb.Helper()
-	s := &crowdedSite{bin: bin, dir: tb.TempDir()}
+	s := &releasedSite{bin: bin, dir: tb.TempDir()}
 	var err error
 	s.box, err = startSandbox(context.Background(), sandboxOptions{dir: filepath.Join(s.dir, "box"), listen: "127.0.0.1:0", socks: "127.0.0.1:0",
 		latency: "none", unlimited: true, quota: crowd})
@@ -81,14 +89,12 @@ func crowdedAccount(tb testing.TB, bin string) *crowdedSite {
 			tb.Fatalf("%v\n%s", err, out)
 		}
 	}
-	s.crowd(tb)
-	s.box.cloud.ResetRequests()
 	return s
 }
 
 // crowd orders other sites' droplets, ten at a time as the API allows, until
 // the account's quota is used up.
-func (s *crowdedSite) crowd(tb testing.TB) {
+func (s *releasedSite) crowd(tb testing.TB) {
 	for n := len(s.box.cloud.Snapshot().Droplets); n < crowd; {
 		var names []string
 		for ; len(names) < 10 && n < crowd; n++ {
@@ -102,7 +108,7 @@ func (s *crowdedSite) crowd(tb testing.TB) {
 	}
 }
 
-func (s *crowdedSite) command(args ...string) *exec.Cmd {
+func (s *releasedSite) command(args ...string) *exec.Cmd {
 	cmd := exec.Command(s.bin, args...)
 	cmd.Dir, cmd.Env = s.dir, append(os.Environ(), "HOME="+s.dir)
 	for name, value := range s.box.env {
