@@ -139,9 +139,12 @@ extras: man
 # of the world sees.
 GORELEASER := $(GO) run github.com/goreleaser/goreleaser/v2@v2.12.7
 SYFT       := github.com/anchore/syft/cmd/syft@v1.57.0
+ACTIONLINT := $(GO) run github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 
-# Without a tag: is .goreleaser.yaml right, and does this computer's binary come out?
+# Without a tag: are workflows and .goreleaser.yaml right, and does this
+# computer's binary come out?
 release-check:
+	$(ACTIONLINT) .github/workflows/*.yml examples/workflows/*.yml
 	IMAGE_OWNER=nobody $(GORELEASER) check
 	IMAGE_OWNER=nobody $(GORELEASER) build --snapshot --clean --single-target
 

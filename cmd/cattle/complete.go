@@ -89,7 +89,7 @@ func candidates(ctx context.Context, std stdio, root manual.Topic, wish manual.W
 		tags := make(chan []manual.Candidate, 1)
 		go func() { tags <- gitTags(ctx, filepath.Dir(file)) }()
 		known := releases(worldWithin(ctx, std, file))
-		return append(known, <-tags...)
+		return append(<-tags, known...)
 	case "ATTEMPT":
 		return attempts(worldWithin(ctx, std, file))
 	case "ID":
