@@ -14,11 +14,14 @@ BLOG  := examples/blog/app
 SECONDS ?= 60
 SIMULATION := ./droplets/release/simulation
 
-.PHONY: build demo test seen soak chaos e2e e2e-machines e2e-guard e2e-images clients lint bench fuzz clean
+.PHONY: build demo test seen soak chaos e2e e2e-machines e2e-guard e2e-images clients lint bench fuzz man extras release release-check reproducible clean
+
+# How cattle is built, here and in releases.
+BUILD := CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w'
 
 build:
 	@mkdir -p bin
-	$(GO) build -trimpath -ldflags='-s -w' -o bin/cattle ./cmd/cattle
+	$(BUILD) -o bin/cattle ./cmd/cattle
 
 demo: build
 	./bin/cattle demo
@@ -119,5 +122,44 @@ fuzz:
 		done; \
 	done; exit $$failed
 
+man: build
+	./bin/cattle man > bin/cattle.1
+
+# What archives and packages have beside the binary. -n leaves the time out.
+extras: man
+	@mkdir -p bin/extras/completions
+	cp bin/cattle.1 bin/extras/cattle.1
+	gzip -9nc bin/cattle.1 > bin/extras/cattle.1.gz
+	./bin/cattle completion bash > bin/extras/completions/cattle.bash
+	./bin/cattle completion zsh > bin/extras/completions/_cattle
+	./bin/cattle completion fish > bin/extras/completions/cattle.fish
+	cp /etc/ssl/certs/ca-certificates.crt bin/extras/
+
+# The tools of a release, fetched as Go modules are: with a checksum that all
+# of the world sees.
+GORELEASER := $(GO) run github.com/goreleaser/goreleaser/v2@v2.12.7
+SYFT       := github.com/anchore/syft/cmd/syft@v1.57.0
+ACTIONLINT := $(GO) run github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+
+# Without a tag: are workflows and .goreleaser.yaml right, and does this
+# computer's binary come out?
+release-check:
+	$(ACTIONLINT) .github/workflows/*.yml examples/workflows/*.yml
+	IMAGE_OWNER=nobody $(GORELEASER) check
+	IMAGE_OWNER=nobody $(GORELEASER) build --snapshot --clean --single-target
+
+release:
+	GOBIN=$(CURDIR)/bin/tools $(GO) install $(SYFT)
+	PATH=$(CURDIR)/bin/tools:$$PATH IMAGE_OWNER=$(GITHUB_REPOSITORY_OWNER) $(GORELEASER) release --clean
+
+# The commit twice, in two folders, the second time with nothing that was built
+# before: the same bytes.
+reproducible:
+	@dir=$$(mktemp -d) && trap 'chmod -R u+w '$$dir'; rm -rf '$$dir EXIT && \
+	git clone -q . $$dir/one && git clone -q . $$dir/two/further && \
+	(cd $$dir/one && $(BUILD) -o $$dir/first ./cmd/cattle) && \
+	(cd $$dir/two/further && GOCACHE=$$dir/cache $(BUILD) -o $$dir/second ./cmd/cattle) && \
+	sha256sum $$dir/first $$dir/second | sed "s|$$dir/||" && cmp $$dir/first $$dir/second && echo 'the same bytes'
+
 clean:
-	rm -rf bin
+	rm -rf bin dist

@@ -263,7 +263,7 @@ func (c *digitalOcean) TagDroplets(ctx context.Context, tag string, ids ...int) 
 }
 
 func (c *digitalOcean) tag(ctx context.Context, tag string, kind godo.ResourceType, ids []int) error {
-	if !tagRE.MatchString(tag) {
+	if !isTag(tag) {
 		return fmt.Errorf("tag %ss %v with %q: %w", kind, ids, tag, errNoTag)
 	}
 	req := &godo.TagResourcesRequest{}
@@ -283,7 +283,7 @@ func (c *digitalOcean) tag(ctx context.Context, tag string, kind godo.ResourceTy
 }
 
 func (c *digitalOcean) DeleteTag(ctx context.Context, tag string) error {
-	if !tagRE.MatchString(tag) {
+	if !isTag(tag) {
 		return fmt.Errorf("delete the tag %q: %w", tag, errNoTag)
 	}
 	_, err := c.api.Tags.Delete(ctx, tag)

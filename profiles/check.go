@@ -97,7 +97,7 @@ var (
 	appPattern   = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,30}[a-z0-9]$`)
 	slugPattern  = regexp.MustCompile(`^[a-z0-9]+([.-][a-z0-9]+)*$`)
 	uuidPattern  = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
-	tagPattern   = regexp.MustCompile(`^[A-Za-z0-9_:-]{1,255}$`)
+	tagPattern   = regexp.MustCompile(`^[A-Za-z0-9_:-]+$`) // of 255 characters at most: a repetition of that many is slow to compile
 	mailPattern  = regexp.MustCompile(`^[A-Za-z0-9.!#%&'*+/=?^_{|}~-]+@[A-Za-z0-9.-]+$`)
 	debPattern   = regexp.MustCompile(`^[a-z0-9][a-z0-9+.-]+$`)
 	modePattern  = regexp.MustCompile(`^0?[0-7]{3,4}$`)
@@ -175,6 +175,9 @@ func (c *checker) droplet() {
 	c.matches("droplet.vpc", d.VPC, uuidPattern, "a VPC's UUID", "`doctl vpcs list` shows it")
 	for i, tag := range d.Tags {
 		c.matches(join("droplet.tags", itoa(i)), tag, tagPattern, "a tag", "letters, digits and _ : -")
+		if len(tag) > 255 {
+			c.wrong(join("droplet.tags", itoa(i)), "255 at most", "droplet.tags.%d has %d characters", i, len(tag))
+		}
 	}
 	if c.p.ReservedIP == "" {
 		return

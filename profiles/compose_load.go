@@ -42,7 +42,9 @@ func (p *Profile) compose(ctx context.Context, release string, sources []*source
 	if !appPattern.MatchString(name) {
 		name = "app" // Load has told it
 	}
-	project, err := loadProject(ctx, name, files, prep.passed)
+	// What cattle wrote itself fits Compose's schema, and compiling that takes
+	// longer than all else of a load.
+	project, err := loadProject(ctx, name, files, prep.passed, len(sources) == 0)
 	if err != nil {
 		at, message, hint := explain(files, err)
 		r.errorf(at, hint, "%s", message)
@@ -52,8 +54,8 @@ func (p *Profile) compose(ctx context.Context, release string, sources []*source
 }
 
 // loadProject merges the files as `docker compose -f a -f b` does. Nothing is
-// read but what is given.
-func loadProject(ctx context.Context, name string, files []*composeFile, env map[string]string) (p *types.Project, err error) {
+// read but what is given. fits says that the files are known to fit the schema.
+func loadProject(ctx context.Context, name string, files []*composeFile, env map[string]string, fits bool) (p *types.Project, err error) {
 	defer func() {
 		if caught := recover(); caught != nil {
 			p, err = nil, fmt.Errorf("compose cannot read this: %v", caught)
@@ -65,6 +67,7 @@ func loadProject(ctx context.Context, name string, files []*composeFile, env map
 	}
 	p, err = loader.LoadWithContext(ctx, details, func(o *loader.Options) {
 		o.SetProjectName(name, true)
+		o.SkipValidation = fits
 		o.ResolvePaths = false
 		o.SkipInclude = true
 		o.SkipResolveEnvironment = true

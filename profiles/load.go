@@ -25,6 +25,10 @@ type Options struct {
 	// SecretNames returns the names in a SOPS file without opening a value.
 	// Nil means that names of secrets are not checked.
 	SecretNames func(path string) ([]string, error)
+	// SiteOnly leaves the compose files unread: what they say is of no use to
+	// a command that asks whose site it is, and a fault in one must not keep an
+	// operator from a rollback. Stack reads them.
+	SiteOnly bool
 }
 
 // Load reads a profile and all that it extends, fills in what it leaves out
@@ -78,7 +82,10 @@ func (c *checker) all(ctx context.Context, opts Options) {
 	c.learnSecrets(opts)
 	c.fill()
 	c.fields()
-	app := c.compose(ctx)
+	var app *composed
+	if !opts.SiteOnly {
+		app = c.compose(ctx)
+	}
 	if app == nil {
 		c.routes(nil)
 		c.cron(nil)

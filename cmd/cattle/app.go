@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -29,9 +28,10 @@ func wantsJSON(args []string) bool {
 }
 
 func newApp(std stdio) *cli.App {
-	return &cli.App{
+	app := &cli.App{
 		Name:                   "cattle",
 		Usage:                  "release a small site to fresh droplets, and never log in to fix one",
+		Description:            firstCommands,
 		Version:                version(),
 		HideVersion:            true,
 		UseShortOptionHandling: true,
@@ -46,39 +46,22 @@ func newApp(std stdio) *cli.App {
 			}
 			return cli.ShowAppHelp(c)
 		},
+		Flags: []cli.Flag{cli.HelpFlag}, // the library adds it with its own help command alone
 		Commands: []*cli.Command{
 			initCommand(std), secretsCommand(std), checkCommand(std), renderCommand(std), planCommand(std),
 			releaseCommand(std), rollbackCommand(std), rebuildCommand(std), unpinCommand(std), bakeCommand(std),
 			statusCommand(std), historyCommand(std), logsCommand(std), execCommand(std), cpCommand(std), sshCommand(std), gcCommand(std), destroyCommand(std),
-			sandboxCommand(std), demoCommand(std), rehearseCommand(std), doctorCommand(std), versionCommand(std),
+			sandboxCommand(std), demoCommand(std), rehearseCommand(std), doctorCommand(std),
+			completionCommand(std), completeCommand(std), manCommand(std), versionCommand(std), helpCommand(std),
 		},
-		CustomAppHelpTemplate: helpTemplate,
 	}
+	dress(app)
+	return app
 }
-
-const helpTemplate = `cattle releases a small site to fresh droplets, and nobody logs in to fix one.
-
-    cattle init                the first cattle.yaml, from what the folder says of its app
-    cattle check               is cattle.yaml right?
-    cattle plan v1.2.0         what would a release do, and cost?
-    cattle rehearse v1.2.0     all of it on machines that boot here
-    cattle release v1.2.0      a fresh droplet, checked, and the reserved IP moves to it
-    cattle rollback            the IP goes back to the standby
-    cattle rebuild             the same release on a freshly patched machine
-    cattle status              what is live, what is standby, what is left over
-    cattle history             who released what when, and how it went
-
-Commands:
-{{range .VisibleCommands}}    {{join .Names ", "}}{{"\t"}}{{.Usage}}
-{{end}}
-cattle COMMAND --help says more. Exit status: 0 done and verified; 1 failed; 2 bad
-input or profile; 3 not released, the old one serves; 4 it serves, something needs
-you; 130 interrupted.
-`
 
 func unknownCommand(app *cli.App, name string) error {
 	var names []string
-	for _, c := range app.Commands {
+	for _, c := range app.VisibleCommands() {
 		names = append(names, c.Name)
 	}
 	hint := "cattle --help"
@@ -86,28 +69,6 @@ func unknownCommand(app *cli.App, name string) error {
 		hint = "did you mean cattle " + near + "?"
 	}
 	return &usageError{fmt.Sprintf("there is no command %q", name), hint}
-}
-
-// version is what the build says of itself.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok || info.Main.Version == "" {
-		return "devel"
-	}
-	return strings.Trim(info.Main.Version, "()")
-}
-
-func versionCommand(std stdio) *cli.Command {
-	return &cli.Command{
-		Name: "version", Usage: "print cattle's version", OnUsageError: usage,
-		Action: func(c *cli.Context) error {
-			if err := wantArgs(c, 0, 0); err != nil {
-				return err
-			}
-			_, err := fmt.Fprintln(std.out, "cattle", version())
-			return err
-		},
-	}
 }
 
 // usage makes a wrong flag a usageError with the command's own help as hint.

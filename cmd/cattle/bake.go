@@ -16,7 +16,10 @@ func bakeCommand(std stdio) *cli.Command {
 	return &cli.Command{
 		Name: "bake", Usage: "make a snapshot with packages and images ready, from which releases begin faster",
 		ArgsUsage: "[VERSION]", OnUsageError: usage,
-		Description: "The images are those of VERSION, by default of the live release. No secret and no identity is in a snapshot.",
+		Description: "The images are those of VERSION, by default of the live release. No secret and no identity is in a snapshot.\n\n" +
+			"    cattle bake\n" +
+			"    cattle bake v1.2.0\n" +
+			"    cattle bake --delete",
 		Flags: append(executeFlags(), keepFailedFlag(),
 			&cli.BoolFlag{Name: "delete", Usage: "delete the app's snapshots instead"}),
 		Action: func(c *cli.Context) error {

@@ -16,6 +16,9 @@ const placeholder = "v0.0.0"
 func checkCommand(std stdio) *cli.Command {
 	return &cli.Command{
 		Name: "check", Usage: "find every fault of the profile and of the files that it names", OnUsageError: usage,
+		Description: "    cattle check\n" +
+			"    cattle check --strict  # in CI: warnings are faults\n" +
+			"    cattle check --json",
 		Flags: []cli.Flag{fileFlag(), jsonFlag(),
 			&cli.BoolFlag{Name: "strict", Usage: "take warnings for faults"}},
 		Action: func(c *cli.Context) error {

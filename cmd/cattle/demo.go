@@ -20,6 +20,7 @@ import (
 func demoCommand(std stdio) *cli.Command {
 	return &cli.Command{
 		Name: "demo", Usage: "see it all work on the sandbox: releases, a refused one, a rollback and a rebuild, under load", OnUsageError: usage,
+		Description: "    cattle demo",
 		Action: func(c *cli.Context) error {
 			if err := wantArgs(c, 0, 0); err != nil {
 				return err

@@ -19,7 +19,9 @@ func yesFlag() cli.Flag {
 func destroyCommand(std stdio) *cli.Command {
 	return &cli.Command{
 		Name: "destroy", Usage: "end the site: every droplet of the app, the live one too", OnUsageError: usage,
-		Description: "The reserved IP stays, and bills while it points at nothing, unless --with-ip is given.",
+		Description: "The reserved IP stays, and bills while it points at nothing, unless --with-ip is given.\n\n" +
+			"    cattle destroy --dry-run\n" +
+			"    cattle destroy --with-ip --yes",
 		Flags: append(executeFlags(), yesFlag(),
 			&cli.BoolFlag{Name: "with-ip", Usage: "give the reserved IP back too"}),
 		Action: func(c *cli.Context) error {

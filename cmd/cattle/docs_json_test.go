@@ -161,6 +161,7 @@ status
 release v4
 bake --delete --dry-run
 doctor
+version
 doctor --measure --yes
 gc --standbys --dry-run
 gc --standbys --yes
@@ -257,6 +258,7 @@ func jsonTypes() map[string]reflect.Type {
 		"measure":    reflect.TypeFor[measure.Report](),
 		"entry":      reflect.TypeFor[droplets.Entry](),
 		"log":        reflect.TypeFor[logJSON](),
+		"version":    reflect.TypeFor[build](),
 		"diagnostic": reflect.TypeFor[profiles.Diagnostic](),
 		"doctor": reflect.TypeFor[struct {
 			Findings []finding `json:"findings"`

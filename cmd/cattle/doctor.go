@@ -25,7 +25,10 @@ func doctorCommand(std stdio) *cli.Command {
 	return &cli.Command{
 		Name: "doctor", Usage: "look for what would stop a release; --measure times this account's cloud", OnUsageError: usage,
 		Description: "Reads the account and creates nothing. With --measure it makes two droplets and a reserved IP\n" +
-			"for some minutes, and prints what they did for a bug report. Exit status 0: nothing is wrong.",
+			"for some minutes, and prints what they did for a bug report. Exit status 0: nothing is wrong.\n\n" +
+			"    cattle doctor\n" +
+			"    cattle doctor --json\n" +
+			"    cattle doctor --measure",
 		Flags: []cli.Flag{fileFlag(), jsonFlag(), yesFlag(),
 			&cli.BoolFlag{Name: "measure", Usage: "create droplets and move an address between them, to see how long it takes; costs a few cents"}},
 		Action: func(c *cli.Context) error {

@@ -58,7 +58,7 @@ func surveyAround(ctx context.Context, std stdio, file string, withLogin bool) (
 type surveyor func(*release.Operator, context.Context, release.Site) (*release.World, error)
 
 func surveyBy(by surveyor, ctx context.Context, std stdio, file string, withLogin bool) (*release.Operator, release.Site, *release.World, error) {
-	p, err := loadQuietly(file)
+	p, err := loadSite(file)
 	if err != nil {
 		return nil, release.Site{}, nil, err
 	}

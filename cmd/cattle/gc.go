@@ -16,9 +16,12 @@ import (
 func gcCommand(std stdio) *cli.Command {
 	return &cli.Command{
 		Name: "gc", Usage: "destroy what nothing needs: left-over candidates, standbys whose time is up", OnUsageError: usage,
+		Description: "    cattle gc --dry-run\n" +
+			"    cattle gc --yes\n" +
+			"    cattle gc --standbys --yes  # they bill too",
 		Flags: append(executeFlags(), yesFlag(),
 			&cli.BoolFlag{Name: "standbys", Usage: "destroy every standby too: there is no rollback afterwards"},
-			&cli.StringFlag{Name: "attempt", Usage: "destroy the candidate of this attempt, though it may still be under way"}),
+			&cli.StringFlag{Name: "attempt", Usage: "destroy the candidate of this `ATTEMPT`, though it may still be under way"}),
 		Action: func(c *cli.Context) error {
 			if err := wantArgs(c, 0, 0); err != nil {
 				return err

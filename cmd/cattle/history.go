@@ -20,7 +20,10 @@ func historyCommand(std stdio) *cli.Command {
 	return &cli.Command{
 		Name: "history", Usage: "who released what when, and how it went", ArgsUsage: "[VERSION|ATTEMPT]", OnUsageError: usage,
 		Description: "The history is on the live droplet and moves on with every release and rollback, so it is the same on any\n" +
-			"operator's machine. With a version or an attempt: all that is known of the latest such entry.",
+			"operator's machine. With a version or an attempt: all that is known of the latest such entry.\n\n" +
+			"    cattle history\n" +
+			"    cattle history -n 5\n" +
+			"    cattle history v1.2.0",
 		Flags: []cli.Flag{fileFlag(), jsonFlag(), &cli.IntFlag{Name: "n", Value: 20, Usage: "how many entries, the newest first; 0: all"}},
 		Action: func(c *cli.Context) error {
 			if err := wantArgs(c, 0, 1); err != nil {

@@ -23,7 +23,9 @@ func initCommand(std stdio) *cli.Command {
 		Name: "init", Usage: "write the first cattle.yaml, from what the folder says of its app", ArgsUsage: "[DIR]", OnUsageError: usage,
 		Description: "Looks at compose files, Dockerfile, .env, git's remote and, with a token, the account. Writes cattle.yaml, an\n" +
 			"age key in your home folder, .sops.yaml, the secrets of .env encrypted, and lines of .gitignore. What is there\n" +
-			"already is left as it is. In a terminal it asks what it cannot find out: the domain, and perhaps the image.",
+			"already is left as it is. In a terminal it asks what it cannot find out: the domain, and perhaps the image.\n\n" +
+			"    cattle init --domain blog.example.com\n" +
+			"    cattle init --domain blog.example.com --image ghcr.io/me/blog",
 		Flags: []cli.Flag{jsonFlag(),
 			&cli.StringFlag{Name: "domain", Usage: "the site's `NAME`, such as blog.example.com"},
 			&cli.StringFlag{Name: "image", Usage: "the app's image, such as ghcr.io/me/blog"}},

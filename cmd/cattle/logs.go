@@ -32,7 +32,7 @@ func logsCommand(std stdio) *cli.Command {
 			"    cattle logs --since 2h mail cron\n" +
 			"    cattle logs --to standby boot",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "file", Value: "cattle.yaml", EnvVars: []string{"CATTLE_FILE"}, Usage: "the profile"},
+			&cli.StringFlag{Name: "file", Value: "cattle.yaml", EnvVars: []string{"CATTLE_FILE"}, Usage: "the `FILE` with the profile"},
 			&cli.BoolFlag{Name: "follow", Aliases: []string{"f"}, Usage: "go on with what comes"},
 			&cli.IntFlag{Name: "lines", Aliases: []string{"n"}, Value: -1, DefaultText: "100, or 10000 with --since", Usage: "the newest `LINES` at most, of all names together"},
 			&cli.DurationFlag{Name: "since", Usage: "none that is older than `TIME`: 90s, 15m, 2h"},

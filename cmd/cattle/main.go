@@ -6,6 +6,8 @@ import (
 	"os"
 
 	"golang.org/x/term"
+
+	_ "cattle/cmd/cattle/heap"
 )
 
 func main() {

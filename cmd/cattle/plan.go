@@ -7,6 +7,9 @@ import (
 func planCommand(std stdio) *cli.Command {
 	return &cli.Command{
 		Name: "plan", Usage: "print what a release would do, change and cost",
+		Description: "    cattle plan v1.2.0\n" +
+			"    cattle plan --json v1.2.0\n" +
+			"    cattle plan --out v1.2.0.plan v1.2.0  # for cattle release --plan v1.2.0.plan",
 		ArgsUsage: "VERSION", OnUsageError: usage, Flags: []cli.Flag{fileFlag(), jsonFlag(), noHandoffFlag(), noSnapshotFlag(),
 			&cli.StringFlag{Name: "out", Usage: "keep the plan in this `FILE`, for cattle release --plan FILE"}},
 		Action: func(c *cli.Context) error {

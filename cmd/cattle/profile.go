@@ -11,7 +11,7 @@ import (
 )
 
 func fileFlag() cli.Flag {
-	return &cli.StringFlag{Name: "file", Aliases: []string{"f"}, Value: "cattle.yaml", EnvVars: []string{"CATTLE_FILE"}, Usage: "the profile"}
+	return &cli.StringFlag{Name: "file", Aliases: []string{"f"}, Value: "cattle.yaml", EnvVars: []string{"CATTLE_FILE"}, Usage: "the `FILE` with the profile"}
 }
 
 func jsonFlag() cli.Flag {
@@ -28,10 +28,16 @@ func loadProfile(std stdio, path string, asJSON bool) (*profiles.Profile, error)
 	return p, printFaults(std, faults, asJSON)
 }
 
-// loadQuietly reads the profile for a command that only asks whose site it is:
-// its warnings were told when it was released.
+// loadQuietly reads the profile without its warnings: they were told when it
+// was released.
 func loadQuietly(path string) (*profiles.Profile, error) {
 	p, faults := profiles.Load(path, profiles.Options{SecretNames: secrets.Names})
+	return p, faults.Err()
+}
+
+// loadSite is loadQuietly for a command that only asks whose site it is.
+func loadSite(path string) (*profiles.Profile, error) {
+	p, faults := profiles.Load(path, profiles.Options{SecretNames: secrets.Names, SiteOnly: true})
 	return p, faults.Err()
 }
 

@@ -16,6 +16,8 @@ import (
 func rebuildCommand(std stdio) *cli.Command {
 	return &cli.Command{
 		Name: "rebuild", Usage: "put the live version on a fresh, freshly patched droplet", OnUsageError: usage,
+		Description: "    cattle rebuild\n" +
+			"    cattle rebuild --if-older-than 7d --if-updates  # every night, from a timer",
 		Flags: append(executeFlags(), reportFlag(), keepFailedFlag(), noHandoffFlag(),
 			&cli.StringFlag{Name: "if-older-than", Usage: "only if the live droplet is at least this old: `7d`, 36h"},
 			&cli.BoolFlag{Name: "if-updates", Usage: "only if a fresh droplet would have newer packages than the live one"}),

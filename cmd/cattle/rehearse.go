@@ -23,7 +23,10 @@ func rehearseCommand(std stdio) *cli.Command {
 		ArgsUsage: "[VERSION]", OnUsageError: usage,
 		Description: "Linux, as root. A cloud of its own boots real machines with the very user-data that a release makes:\n" +
 			"a first release, a second one under load, a rollback, a rebuild. Nothing leaves this computer but requests for\n" +
-			"packages and images. docs/rehearsal.md says what differs from the real cloud.",
+			"packages and images. docs/rehearsal.md says what differs from the real cloud.\n\n" +
+			"    cattle rehearse\n" +
+			"    cattle rehearse --images blog.tar v1.2.0  # of docker save\n" +
+			"    cattle rehearse --keep",
 		Flags: []cli.Flag{fileFlag(), imagesFlag(), sopsFlag(),
 			&cli.BoolFlag{Name: "keep", Usage: "stay up afterwards, for cattle ssh and a look around, until interrupted"}},
 		Action: func(c *cli.Context) error {

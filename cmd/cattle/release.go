@@ -30,6 +30,9 @@ func noSnapshotFlag() cli.Flag {
 func releaseCommand(std stdio) *cli.Command {
 	return &cli.Command{
 		Name: "release", Usage: "put a version on a fresh droplet and move the reserved IP to it",
+		Description: "    cattle release v1.2.0\n" +
+			"    cattle release --report v1.2.0.html v1.2.0\n" +
+			"    cattle release --plan v1.2.0.plan  # what was planned, or nothing",
 		ArgsUsage: "VERSION", OnUsageError: usage, Flags: append(executeFlags(), reportFlag(), keepFailedFlag(), noHandoffFlag(), noSnapshotFlag(),
 			&cli.StringFlag{Name: "plan", Usage: "carry out the plan in this `FILE` of cattle plan --out, or refuse where it does not hold any more"}),
 		Action: withPage(std, func(std stdio, c *cli.Context) error {

@@ -19,10 +19,13 @@ func renderCommand(std stdio) *cli.Command {
 	return &cli.Command{
 		Name: "render", Usage: "print the user-data of a release, or lay it out to read or to boot",
 		ArgsUsage: "VERSION", OnUsageError: usage,
-		Description: "Nothing is asked of the cloud or of a registry, so images are not pinned to digests.",
+		Description: "Nothing is asked of the cloud or of a registry, so images are not pinned to digests.\n\n" +
+			"    cattle render v1.2.0\n" +
+			"    cattle render --format files -o tree v1.2.0  # to read\n" +
+			"    cattle render --format iso -o seed.iso v1.2.0  # to boot in any machine",
 		Flags: []cli.Flag{fileFlag(),
 			&cli.StringFlag{Name: "format", Value: "user-data", Usage: "user-data, files (a folder to read) or iso (a NoCloud seed image)"},
-			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "the file or folder to write; user-data goes to standard output without it"},
+			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "the `FILE` or folder to write; user-data goes to standard output without it"},
 			&cli.StringFlag{Name: "identity", Usage: "a `FILE` that keeps the attempt's id and keys (made if it is not there): the same input then renders to the same bytes"}},
 		Action: func(c *cli.Context) error {
 			if err := wantArgs(c, 1, 1); err != nil {

@@ -12,6 +12,9 @@ import (
 func rollbackCommand(std stdio) *cli.Command {
 	return &cli.Command{
 		Name: "rollback", Usage: "check the standby and move the reserved IP back to it",
+		Description: "    cattle rollback\n" +
+			"    cattle rollback --dry-run\n" +
+			"    cattle rollback v1.1.0  # to the standby of that release",
 		ArgsUsage: "[VERSION]", OnUsageError: usage, Flags: append(executeFlags(), reportFlag()),
 		Action: withPage(std, func(std stdio, c *cli.Context) error {
 			if err := wantArgs(c, 0, 1); err != nil {

@@ -48,7 +48,10 @@ func latencies() map[string]sandbox.Latency {
 func sandboxCommand(std stdio) *cli.Command {
 	return &cli.Command{
 		Name: "sandbox", Usage: "serve DigitalOcean's API on loopback, with machines behind it", OnUsageError: usage,
-		Description: "Any DigitalOcean client can be pointed at it; what it prints says how. It runs until it is interrupted.",
+		Description: "Any DigitalOcean client can be pointed at it; what it prints says how. It runs until it is interrupted.\n\n" +
+			"    cattle sandbox\n" +
+			"    cattle sandbox --dir /tmp/box --break v1.2.0=never-healthy\n" +
+			"    cattle sandbox --machines nspawn  # machines that boot",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "dir", Usage: "the `FOLDER` that keeps its state", Value: ".cattle-sandbox"},
 			&cli.StringFlag{Name: "listen", Usage: "the API's `ADDRESS`", Value: "127.0.0.1:8420"},
@@ -101,6 +104,7 @@ type sandboxOptions struct {
 	noCloud    bool
 	images     []string // files of docker save
 	relayPorts []int
+	quota      int // droplets of the account; 0 is the sandbox's own
 	say        func(string)
 }
 
@@ -129,7 +133,7 @@ func startSandbox(ctx context.Context, opts sandboxOptions) (*runningSandbox, er
 		return nil, err
 	}
 	options := sandbox.Options{Dir: dir, Token: sandboxToken, Tokens: map[string][]string{sandboxGuardToken: {"reserved_ip:update"}},
-		Latency: latency, Open: secrets.Open, Unlimited: opts.unlimited, Observe: observe}
+		Latency: latency, Open: secrets.Open, Unlimited: opts.unlimited, DropletLimit: opts.quota, Observe: observe}
 	s := &runningSandbox{dir: dir, errs: make(chan error, 2)}
 	switch opts.machines {
 	case "", machinesStub:

@@ -18,6 +18,7 @@ import (
 func sandboxCleanCommand(std stdio) *cli.Command {
 	return &cli.Command{
 		Name: "clean", Usage: "take away what killed sandboxes with booted machines left over; running ones are left alone", OnUsageError: usage,
+		Description: "    cattle sandbox clean",
 		Action: func(c *cli.Context) error {
 			if err := wantArgs(c, 0, 0); err != nil {
 				return err

@@ -39,6 +39,8 @@ func secretsCommand(std stdio) *cli.Command {
 func secretsListCommand(std stdio) *cli.Command {
 	return &cli.Command{
 		Name: "list", Usage: "print the names; no key is needed", OnUsageError: usage,
+		Description: "    cattle secrets list\n" +
+			"    cattle secrets list --json",
 		Flags: []cli.Flag{fileFlag(), jsonFlag()},
 		Action: func(c *cli.Context) error {
 			if err := wantArgs(c, 0, 0); err != nil {
@@ -68,7 +70,9 @@ func secretsSetCommand(std stdio) *cli.Command {
 		Name: "set", Usage: "give one secret a value, from standard input or asked for", ArgsUsage: "NAME", OnUsageError: quietUsage,
 		Description: "In a terminal the value is asked for and not shown. Else it is all of standard input, without a line break\n" +
 			"at its end. There is no way to give it on the command line: the shell's history and every user of the\n" +
-			"computer would have it.",
+			"computer would have it.\n\n" +
+			"    cattle secrets set DB_PASSWORD\n" +
+			"    cattle secrets set DB_PASSWORD < password",
 		Flags: []cli.Flag{fileFlag(), jsonFlag()},
 		Action: func(c *cli.Context) error {
 			name, err := oneName(c)
@@ -122,7 +126,8 @@ func setText(path, name string, changed, unnamed bool) string {
 func secretsRmCommand(std stdio) *cli.Command {
 	return &cli.Command{
 		Name: "rm", Usage: "take one secret out", ArgsUsage: "NAME", OnUsageError: quietUsage,
-		Flags: []cli.Flag{fileFlag(), jsonFlag()},
+		Description: "    cattle secrets rm OLD_TOKEN",
+		Flags:       []cli.Flag{fileFlag(), jsonFlag()},
 		Action: func(c *cli.Context) error {
 			name, err := oneName(c)
 			if err != nil {
@@ -158,7 +163,8 @@ func secretsRotateCommand(std stdio) *cli.Command {
 	return &cli.Command{
 		Name: "rotate", Usage: "encrypt all values anew, under a fresh data key", OnUsageError: usage,
 		Description: "Whoever kept the old data key cannot open what is written from now on. The values stay as they are: one\n" +
-			"that somebody should not know any more is changed where it is used, and then with cattle secrets set.",
+			"that somebody should not know any more is changed where it is used, and then with cattle secrets set.\n\n" +
+			"    cattle secrets rotate",
 		Flags: []cli.Flag{fileFlag(), jsonFlag()},
 		Action: func(c *cli.Context) error {
 			if err := wantArgs(c, 0, 0); err != nil {

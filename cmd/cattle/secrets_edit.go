@@ -20,7 +20,8 @@ func secretsEditCommand(std stdio) *cli.Command {
 	return &cli.Command{
 		Name: "edit", Usage: "all names and values in your editor", OnUsageError: usage,
 		Description: "Opens $VISUAL, else $EDITOR, else vim, nano or vi, on a file in memory that is gone when the editor ends.\n" +
-			"Where there is no folder in memory, as on macOS, it refuses: cattle secrets set does the same, one by one.",
+			"Where there is no folder in memory, as on macOS, it refuses: cattle secrets set does the same, one by one.\n\n" +
+			"    cattle secrets edit",
 		Flags: []cli.Flag{fileFlag(), jsonFlag()},
 		Action: func(c *cli.Context) error {
 			if err := wantArgs(c, 0, 0); err != nil {

@@ -13,8 +13,11 @@ import (
 func recipientsCommand(std stdio) *cli.Command {
 	return &cli.Command{
 		Name: "recipients", Usage: "show and change who can read the file", OnUsageError: usage,
-		Description: "Without a verb it lists them; no key is needed for that. Keys of other kinds than age and SSH are shown and kept.",
-		Flags:       []cli.Flag{fileFlag(), jsonFlag()},
+		Description: "Without a verb it lists them; no key is needed for that. Keys of other kinds than age and SSH are shown and kept.\n\n" +
+			"    cattle secrets recipients\n" +
+			"    cattle secrets recipients add age1…\n" +
+			"    cattle secrets recipients remove age1…",
+		Flags: []cli.Flag{fileFlag(), jsonFlag()},
 		Subcommands: []*cli.Command{
 			recipientVerb(std, "add", "let a public key of age or SSH read the file", (*secrets.Unlocked).AddRecipient),
 			recipientVerb(std, "remove", "take one out, under a fresh data key; what it has read stays read", (*secrets.Unlocked).RemoveRecipient),
@@ -61,7 +64,8 @@ func listRecipients(std stdio, profile string, asJSON bool) error {
 func recipientVerb(std stdio, name, says string, do func(*secrets.Unlocked, string) (bool, error)) *cli.Command {
 	return &cli.Command{
 		Name: name, Usage: says, ArgsUsage: "RECIPIENT", OnUsageError: usage,
-		Flags: []cli.Flag{fileFlag(), jsonFlag()},
+		Description: "    cattle secrets recipients " + name + " age1…",
+		Flags:       []cli.Flag{fileFlag(), jsonFlag()},
 		Action: func(c *cli.Context) error {
 			if c.NArg() == 0 {
 				return &usageError{"recipients " + name + " needs a public key", "cattle secrets recipients " + name + " age1…"}

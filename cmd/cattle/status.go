@@ -21,7 +21,9 @@ func statusCommand(std stdio) *cli.Command {
 	return &cli.Command{
 		Name: "status", Usage: "show what is live, standby or left over, and whether the site serves", OnUsageError: usage,
 		Description: "Exit status 0 means that the live droplet's own attempt answered through the reserved IP, healthy, and that\n" +
-			"every standby could take over; 4, that one could not.",
+			"every standby could take over; 4, that one could not.\n\n" +
+			"    cattle status\n" +
+			"    cattle status --json",
 		Flags: []cli.Flag{fileFlag(), jsonFlag()},
 		Action: func(c *cli.Context) error {
 			if err := wantArgs(c, 0, 0); err != nil {

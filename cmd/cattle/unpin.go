@@ -10,7 +10,8 @@ import (
 func unpinCommand(std stdio) *cli.Command {
 	return &cli.Command{
 		Name: "unpin", Usage: "let rebuilds replace what cattle rollback went back to", OnUsageError: usage,
-		Flags: []cli.Flag{fileFlag(), jsonFlag()},
+		Description: "    cattle unpin",
+		Flags:       []cli.Flag{fileFlag(), jsonFlag()},
 		Action: func(c *cli.Context) error {
 			if err := wantArgs(c, 0, 0); err != nil {
 				return err
