@@ -37,6 +37,9 @@ func (ready *prepared) digests() map[string]string {
 	out := map[string]string{}
 	maps.Copy(out, ready.pins)
 	maps.Copy(out, ready.broughtIDs())
+	for _, ref := range ready.unbuilt {
+		out[ref] = notBuilt
+	}
 	return out
 }
 

@@ -26,6 +26,7 @@ type prepared struct {
 	candidate *release.Candidate
 	pins      map[string]string // image reference to digest
 	images    *release.Images   // that are brought; nil: none
+	unbuilt   []string          // references that a plan would have built
 	notices   []string
 }
 
@@ -81,15 +82,14 @@ func (ready *prepared) findImages(ctx context.Context, o *release.Operator, p *p
 		return err
 	}
 	known := opts.pins
-	here := opts.built.refs()
-	if opts.built != nil {
-		known = func(context.Context, *release.World) (map[string]string, error) { return opts.built.digests, nil }
-		if !opts.built.planned {
-			here = nil
+	if b := opts.built; b != nil {
+		known = func(context.Context, *release.World) (map[string]string, error) { return b.digests, nil }
+		if b.planned {
+			ready.unbuilt = b.refs()
 		}
 	}
 	asked := slices.DeleteFunc(slices.Clone(refs), func(ref string) bool {
-		return ready.broughtIDs()[ref] != "" || slices.Contains(here, ref)
+		return ready.broughtIDs()[ref] != "" || slices.Contains(ready.unbuilt, ref)
 	})
 	ready.pins, ready.notices, err = pins(ctx, o, ready.world, asked, known)
 	return err

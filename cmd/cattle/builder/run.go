@@ -14,7 +14,7 @@ import (
 
 const (
 	// endWithin is how long a tool may take to end when it is interrupted.
-	endWithin = 10 * time.Second
+	endWithin = 5 * time.Second
 	// tailLines are kept of what a tool that failed has printed.
 	tailLines = 20
 	// maxLine is the longest part of a line that is passed on, in bytes.
