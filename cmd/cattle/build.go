@@ -184,7 +184,7 @@ func (s buildSteps) run(ctx context.Context, tool *builder.Tool, out printer) er
 			event(release.Event{Kind: release.KindStep, State: release.StateFailed, Text: err.Error(), Elapsed: time.Since(began)})
 			return err
 		}
-		event(release.Event{Kind: release.KindStep, State: release.StateOK, Elapsed: time.Since(began)})
+		event(release.Event{Kind: release.KindStep, State: release.StateOK, Text: step.title, Elapsed: time.Since(began)})
 	}
 	return nil
 }
