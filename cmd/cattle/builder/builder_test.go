@@ -146,7 +146,7 @@ func TestPushDocker(t *testing.T) {
 // where they do not want to.
 func TestInterrupt(t *testing.T) {
 	mark := filepath.Join(t.TempDir(), "alive")
-	fakeTool(t, "docker", "(trap '' TERM; while :; do touch "+mark+"; sleep 0.05; done) & echo begun; wait\n")
+	fakeTool(t, "docker", "(trap '' TERM; echo begun; while :; do touch "+mark+"; sleep 0.05; done) & wait\n")
 	tool := find(t, "")
 	cause := errors.New("interrupted")
 	ctx, cancel := context.WithCancelCause(t.Context())
