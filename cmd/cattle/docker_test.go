@@ -10,14 +10,13 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 )
 
 // standInDocker is the program docker in scripts and in what documents show: no
 // daemon runs where tests do. It makes images of one layer, the Dockerfile and
 // the arguments, under $HOME/.docker-images, and says what docker says.
-// DOCKER_IS is "down", "denied", "wrong" (another image than it built) or
-// "hanging". What a real builder does, the tests of make builds hold.
+// DOCKER_IS is "down" or "denied". What a real builder does, the tests of make
+// builds hold.
 func standInDocker() {
 	args := os.Args[1:]
 	if err := docker(args); err != nil {
@@ -37,7 +36,7 @@ func docker(args []string) error {
 	case args[0] == "version":
 		fmt.Println("28.2.2")
 	case args[0] == "build":
-		return dockerBuild(args[1:], state)
+		return dockerBuild(args[1:])
 	case args[0] == "push" && state == "denied":
 		return fmt.Errorf("denied: installation not allowed to Create organization package")
 	case args[0] == "push":
@@ -59,24 +58,17 @@ func dockerImage(ref string) string {
 	return filepath.Join(os.Getenv("HOME"), ".docker-images", strings.NewReplacer("/", "_", ":", "_").Replace(ref))
 }
 
-func dockerBuild(args []string, state string) error {
+func dockerBuild(args []string) error {
 	given := func(name string) string { return args[slices.Index(args, name)+1] }
 	text, err := os.ReadFile(given("--file"))
 	if err != nil {
 		return err
-	}
-	if state == "hanging" {
-		fmt.Println("#1 waiting for a network that does not answer")
-		time.Sleep(time.Hour)
 	}
 	for i, line := range strings.Split(strings.TrimSpace(string(text)), "\n") {
 		fmt.Printf("#%d %s\n", i+1, line)
 		if line == "RUN false" {
 			return fmt.Errorf("ERROR: failed to solve: process \"/bin/sh -c false\" did not complete successfully: exit code: 1")
 		}
-	}
-	if state == "wrong" {
-		text = append(text, '!')
 	}
 	file := dockerImage(given("--tag"))
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
