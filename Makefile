@@ -14,7 +14,7 @@ BLOG  := examples/blog/app
 SECONDS ?= 60
 SIMULATION := ./droplets/release/simulation
 
-.PHONY: build demo test seen soak chaos e2e e2e-machines e2e-guard e2e-images clients lint bench fuzz man extras release release-check reproducible clean
+.PHONY: build demo test seen builds soak chaos e2e e2e-machines e2e-guard e2e-images clients lint bench fuzz man extras release release-check reproducible clean
 
 # How cattle is built, here and in releases.
 BUILD := CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w'
@@ -43,6 +43,10 @@ test:
 seen:
 	@mkdir -p bin/seen
 	SEEN=$(CURDIR)/bin/seen $(GO) test -tags seen -count=1 -timeout 10m -run TestSeen -v ./cmd/cattle/
+
+# Building at release with a real podman, which has to be installed.
+builds:
+	$(GO) test -tags podman -count=1 -timeout 10m -run TestPodman -v ./cmd/cattle/builder/ ./cmd/cattle/
 
 soak:
 	$(GO) test -count=1 -v -timeout 0 -run 'TestSoak$$' $(SIMULATION) -soak $(SECONDS)s
@@ -90,12 +94,14 @@ lint:
 	$(GO) vet -tags live ./droplets/cloudtest/
 	$(GO) vet -tags chaos ./cmd/cattle/
 	$(GO) vet -tags seen ./cmd/cattle/
+	$(GO) vet -tags podman ./cmd/cattle/ ./cmd/cattle/builder/
 	$(GO) vet -tags clients ./droplets/sandbox/
 	$(GO) vet -tags e2e ./cmd/cattle/ ./droplets/sandbox/nspawn/
 	$(GO) tool staticcheck ./...
 	$(GO) tool staticcheck -tags e2e ./cmd/cattle/ ./droplets/sandbox/nspawn/
 	$(GO) tool staticcheck -tags chaos ./cmd/cattle/
 	$(GO) tool staticcheck -tags seen ./cmd/cattle/
+	$(GO) tool staticcheck -tags podman ./cmd/cattle/ ./cmd/cattle/builder/
 	$(GO) -C $(BLOG) vet ./...
 	staticcheck=$$($(GO) tool -n staticcheck) && cd $(BLOG) && $$staticcheck ./...
 

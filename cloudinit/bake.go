@@ -64,14 +64,20 @@ func (v *view) addBake() error {
 	return nil
 }
 
-// addImages are the references as the compose file has them.
+// addImages are the references as the compose file has them, but for those that
+// the operator brings.
 func (v *view) addImages() {
 	for _, ref := range v.in.Stack.Images {
+		if id := v.in.Brought[ref]; id != "" {
+			v.Brought = append(v.Brought, ref+" "+id)
+			continue
+		}
 		if digest := v.in.Images[ref]; digest != "" && !strings.Contains(ref, "@") {
 			ref += "@" + digest
 		}
 		v.Images = append(v.Images, ref)
 	}
+	v.BroughtWithin = int(v.in.Profile.Release.BootWithin.Seconds())
 }
 
 // notBaked are files that a baking droplet has no use for: those of the app.

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 
 	"cattle/profiles"
 )
@@ -107,6 +108,9 @@ func data(v *view) ([]File, error) {
 	}
 	if !v.Bake {
 		files = append(files, secret("/opt/cattle/compose.yaml", v.in.Stack.YAML))
+	}
+	if len(v.Brought) > 0 {
+		files = append(files, secret("/etc/cattle/images", []byte(strings.Join(v.Brought, "\n")+"\n")))
 	}
 	if s := v.in.Sealed; s != nil {
 		files = append(files, secret("/etc/cattle/secrets.sops", s.Bytes), secret("/etc/cattle/uses.json", asJSON(v.uses())))

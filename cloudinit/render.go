@@ -17,7 +17,10 @@ type Input struct {
 	HostKey          HostKey
 	Sealed           *Sealed           // nil without secrets
 	Images           map[string]string // reference to digest
-	SOPS             Download          // zero: DefaultSOPS()
+	// Brought are images that the operator brings over SSH: reference to id, the
+	// SHA-256 of the config. Nothing pulls them.
+	Brought map[string]string
+	SOPS    Download // zero: DefaultSOPS()
 	// Bake makes the user-data of a droplet that installs and pulls, starts
 	// nothing of the app, and becomes a snapshot. Release and the Stack may be
 	// empty then: packages alone.

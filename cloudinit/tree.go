@@ -96,6 +96,8 @@ func (v *view) wants(path string) bool {
 		return v.in.Profile.Release.Bake > 0 && !v.Bake
 	case path == "/opt/cattle/guard":
 		return v.in.Profile.Release.Guard && !v.Bake
+	case path == "/opt/cattle/images":
+		return len(v.Brought) > 0
 	case path == "/opt/cattle/cron":
 		return len(v.Timers) > 0
 	}

@@ -25,6 +25,8 @@ type view struct {
 	Secrets, Mail                       bool
 	Registries, Timers, Owners          []string
 	Images                              []string // with their digests, as far as these are known
+	Brought                             []string // images that the operator brings: reference and id
+	BroughtWithin                       int      // seconds
 	Key                                 string   // where the age key is put
 	Bake                                bool
 	Base, PackagesDigest                string

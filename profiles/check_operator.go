@@ -31,13 +31,15 @@ func (c *checker) build() {
 	if b == nil {
 		return
 	}
-	if len(c.p.Compose) > 0 {
-		c.missing("build", "put `build:` beside the service's `image:` in the compose file", "build goes with image; compose files say it themselves")
-		return
-	}
 	ways := []string{string(ViaRegistry), string(ViaSSH)}
 	if !slices.Contains(ways, string(b.Via)) {
 		c.wrong("build.via", listed(ways)+" are known", "build.via is not a way to the droplet: %s", quote(string(b.Via)))
+	}
+	if len(c.p.Compose) > 0 {
+		if slices.ContainsFunc([]string{"context", "dockerfile", "target", "args"}, func(key string) bool { return c.given(join("build", key)) }) {
+			c.missing("build", "put `build:` beside the service's `image:` in the compose file", "build goes with image; compose files say it themselves, all but build.via")
+		}
+		return
 	}
 	if err := checkFolder(b.Context); err != nil {
 		c.wrong("build.context", "a folder, relative to the profile", "build.context: %s: %s", quote(b.Context), reason(err))

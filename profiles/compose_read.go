@@ -125,6 +125,7 @@ func (p *preparer) passThrough(root *node) {
 		if s := root.get(section); s != nil {
 			for _, f := range s.fields {
 				p.environment(f.value.get("environment"))
+				p.buildArgs(f.value)
 			}
 		}
 	}
@@ -161,6 +162,35 @@ func (p *preparer) pass(name *node) {
 		return
 	}
 	p.passed[name.value] = text
+}
+
+// buildArgs resolves `args: [NAME]` likewise. What nothing sets is told when it
+// is built: most releases build nothing.
+func (p *preparer) buildArgs(service *node) {
+	for _, name := range loneArgs(service) {
+		if text, is := p.scope.lookup(name.value); is != unknownName {
+			p.passed[name.value] = text
+		}
+	}
+}
+
+// loneArgs are the build arguments of a service that have a name alone.
+func loneArgs(service *node) (names []*node) {
+	args := service.get("build").get("args")
+	if args == nil {
+		return nil
+	}
+	for _, f := range args.fields {
+		if f.value.kind == kindNull {
+			names = append(names, f.key)
+		}
+	}
+	for _, item := range args.items {
+		if item.kind == kindScalar && !strings.Contains(item.value, "=") {
+			names = append(names, item)
+		}
+	}
+	return names
 }
 
 // fromEnvironment checks a compose secret or config that is made of a

@@ -16,10 +16,10 @@ const webService = "web"
 
 // Stack makes the compose project of a release. Pins maps references, as
 // Stack.Images has them, to digests (sha256:…); what is not in it is not
-// pinned. It reads no environment and, for a loaded Profile, no file: the same
+// pinned. Brought are references that the operator brings: nothing pulls them. It reads no environment and, for a loaded Profile, no file: the same
 // input gives the same bytes. The error is Diagnostics where the fault has a
 // place. Safe for concurrent use.
-func (p *Profile) Stack(ctx context.Context, release string, pins map[string]string) (*Stack, error) {
+func (p *Profile) Stack(ctx context.Context, release string, pins map[string]string, brought ...string) (*Stack, error) {
 	if err := ValidRelease(release); err != nil {
 		return nil, err
 	}
@@ -38,7 +38,7 @@ func (p *Profile) Stack(ctx context.Context, release string, pins map[string]str
 	if app == nil {
 		return nil, c.sorted()
 	}
-	return app.stack(p, pins)
+	return app.stack(p, pins, brought...)
 }
 
 // oneService is the compose file of an app of one container.
@@ -97,7 +97,7 @@ func (c *composed) ports() []string {
 }
 
 // stack finishes the project for the droplet and writes it.
-func (c *composed) stack(p *Profile, pins map[string]string) (*Stack, error) {
+func (c *composed) stack(p *Profile, pins map[string]string, brought ...string) (*Stack, error) {
 	upstreams, err := c.publish(p.routeTargets())
 	if err != nil {
 		return nil, err
@@ -105,6 +105,9 @@ func (c *composed) stack(p *Profile, pins map[string]string) (*Stack, error) {
 	images := map[string]bool{}
 	for name, s := range c.project.Services {
 		images[s.Image] = true
+		if slices.Contains(brought, s.Image) {
+			s.PullPolicy = types.PullPolicyNever
+		}
 		if s.Image, err = pin(s.Image, pins); err != nil {
 			return nil, err
 		}

@@ -40,18 +40,20 @@ func author(ctx context.Context, std stdio, dir string) droplets.Author {
 func gitState(ctx context.Context, dir string) (commit string, dirty bool) {
 	ctx, cancel := context.WithTimeout(ctx, gitWithin)
 	defer cancel()
-	git := func(args ...string) string {
-		// Who only looks starts no program that the repository names, and takes no lock.
-		cmd := exec.CommandContext(ctx, "git", append([]string{"-C", dir, "-c", "core.fsmonitor=false", "--no-optional-locks"}, args...)...)
-		cmd.WaitDelay = time.Second
-		out, err := cmd.Output()
-		if err != nil {
-			return ""
-		}
-		return strings.TrimSpace(string(out))
-	}
-	if commit = git("rev-parse", "--verify", "HEAD"); commit == "" {
+	if commit = gitOutput(ctx, dir, "rev-parse", "--verify", "HEAD"); commit == "" {
 		return "", false
 	}
-	return commit, git("status", "--porcelain", "--", ".") != ""
+	return commit, gitOutput(ctx, dir, "status", "--porcelain", "--", ".") != ""
+}
+
+// gitOutput is what git says, "" where it fails. Who only looks starts no
+// program that the repository names, and takes no lock.
+func gitOutput(ctx context.Context, dir string, args ...string) string {
+	cmd := exec.CommandContext(ctx, "git", append([]string{"-C", dir, "-c", "core.fsmonitor=false", "--no-optional-locks"}, args...)...)
+	cmd.WaitDelay = time.Second
+	out, err := cmd.Output()
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(out))
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -94,6 +95,9 @@ func prepareBake(ctx context.Context, o *release.Operator, p *profiles.Profile, 
 		if in.Stack, err = p.Stack(ctx, version, nil); err != nil {
 			return nil, nil, err
 		}
+		if in.Stack.Images, err = pullable(ctx, p, version, in.Stack.Images); err != nil {
+			return nil, nil, err
+		}
 		if in.Images, notices, err = pins(ctx, o, w, in.Stack.Images, noPins); err != nil {
 			return nil, nil, err
 		}
@@ -113,6 +117,17 @@ func prepareBake(ctx context.Context, o *release.Operator, p *profiles.Profile, 
 		c.Key = id.age.Key
 	}
 	return c, notices, nil
+}
+
+// pullable leaves out the images that no registry has, and each release brings.
+func pullable(ctx context.Context, p *profiles.Profile, version string, refs []string) ([]string, error) {
+	if p.Via() != profiles.ViaSSH {
+		return refs, nil
+	}
+	orders, err := p.Orders(ctx, version)
+	return slices.DeleteFunc(refs, func(ref string) bool {
+		return slices.ContainsFunc(orders, func(o profiles.Order) bool { return o.Ref == ref })
+	}), err
 }
 
 func bakeReport(r *release.Report) string {

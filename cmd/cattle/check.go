@@ -61,7 +61,7 @@ func userDataSize(ctx context.Context, p *profiles.Profile) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	u, err := renderUserData(ctx, p, placeholder, id, sealed, nil)
+	u, err := renderUserData(ctx, p, placeholder, id, sealed, nil, nil)
 	if err != nil {
 		return 0, err
 	}

@@ -220,6 +220,9 @@ func (d *document) layOut(t *testing.T, dir, profile string) secrets.Identity {
 	for _, from := range regexp.MustCompile(`(?m)from: ([\w./-]+)$`).FindAllStringSubmatch(profile, -1) {
 		writeDoc(t, filepath.Join(dir, from[1]), "{}\n")
 	}
+	if strings.Contains(profile, "build:") {
+		writeDoc(t, filepath.Join(dir, "Dockerfile"), "FROM scratch\nARG VERSION\n")
+	}
 	id, err := secrets.NewIdentity()
 	if err != nil {
 		t.Fatal(err)

@@ -80,7 +80,7 @@ func (r *rig) contract(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	data, err := renderUserData(t.Context(), p, v1, id, sealed, nil)
+	data, err := renderUserData(t.Context(), p, v1, id, sealed, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -35,6 +35,7 @@ func TestBootedLife(t *testing.T) {
 		{"SixReleasesOneCertificate", r.sixReleases},
 		{"Secrets", r.secrets},
 		{"Renewal", r.renewal},
+		{"Built", r.built},
 		{"Baked", r.baked},
 	} {
 		if !t.Run(part.name, part.run) {

@@ -144,6 +144,9 @@ func diagnose(err error) (int, []failure) {
 		measuring  *measure.Leftovers
 		stale      *planStale
 	)
+	if code, f, ok := builderFailure(err); ok {
+		return code, []failure{f}
+	}
 	switch {
 	case errors.As(err, &faults):
 		return exitInput, []failure{{Msg: count(len(faults), "fault") + " in the profile; nothing was done"}}

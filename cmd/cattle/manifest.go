@@ -19,7 +19,7 @@ import (
 // profile's lines, and no value that may be a secret.
 func manifestOf(p *profiles.Profile, ready *prepared, secretNames []string) (*droplets.Manifest, error) {
 	m := &droplets.Manifest{
-		Release: ready.candidate.Release, Profile: p.Lines(), Images: ready.pins, Packages: sorted(p.Packages),
+		Release: ready.candidate.Release, Profile: p.Lines(), Images: ready.digests(), Packages: sorted(p.Packages),
 		Env: slices.Sorted(maps.Keys(p.Env)), Secrets: sorted(secretNames), Domains: p.Domains, DNS: p.DNS, Firewall: openPorts(p.Firewall),
 		Size: p.Droplet.Size, Image: p.Droplet.Image, Region: p.Droplet.Region,
 	}
@@ -29,6 +29,18 @@ func manifestOf(p *profiles.Profile, ready *prepared, secretNames []string) (*dr
 	var err error
 	m.Files, err = fileDigests(p, ready.userData)
 	return m, err
+}
+
+// digests are what each image is known by: its registry's digest, or, of one
+// that was brought, its id.
+func (ready *prepared) digests() map[string]string {
+	out := map[string]string{}
+	maps.Copy(out, ready.pins)
+	maps.Copy(out, ready.broughtIDs())
+	for _, ref := range ready.unbuilt {
+		out[ref] = notBuilt
+	}
+	return out
 }
 
 func sorted(names []string) []string { return slices.Sorted(slices.Values(names)) }

@@ -218,7 +218,7 @@ func (f *planFile) pins(context.Context, *release.World) (map[string]string, err
 
 // releasePlan releases what a plan file says, and as it says.
 func releasePlan(c *cli.Context, std stdio, opts releaseOptions) (err error) {
-	if c.Args().Present() || opts.noHandoff || opts.noSnapshot {
+	if c.Args().Present() || opts.noHandoff || opts.noSnapshot || opts.build {
 		return &usageError{"the plan says what is released, and how", "cattle release --plan " + opts.planPath}
 	}
 	if opts.plan, err = readPlanFile(opts.planPath); err != nil {

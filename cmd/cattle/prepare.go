@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -24,13 +25,16 @@ type prepared struct {
 	userData  *cloudinit.UserData
 	candidate *release.Candidate
 	pins      map[string]string // image reference to digest
+	images    *release.Images   // that are brought; nil: none
+	unbuilt   []string          // references that a plan would have built
 	notices   []string
 }
 
 // prepare surveys the cloud, asks the registries for the images' digests and
 // seals the secrets, all at the same time, and renders what came of it.
-// pinned are digests that are known already: those of a rebuild.
-func prepare(ctx context.Context, o *release.Operator, p *profiles.Profile, version string, id *identity, pinned pinSource) (*prepared, error) {
+// opts.pins are digests that are known already: those of a rebuild.
+func prepare(ctx context.Context, o *release.Operator, p *profiles.Profile, id *identity, opts releaseOptions) (*prepared, error) {
+	version := opts.version
 	stack, err := p.Stack(ctx, version, nil)
 	if err != nil {
 		return nil, err
@@ -43,8 +47,7 @@ func prepare(ctx context.Context, o *release.Operator, p *profiles.Profile, vers
 		if err != nil {
 			return err
 		}
-		out.pins, out.notices, err = pins(gctx, o, out.world, stack.Images, pinned)
-		return err
+		return out.findImages(gctx, o, p, stack.Images, opts)
 	})
 	g.Go(func() (err error) {
 		sealed, err = seal(p, id)
@@ -53,12 +56,12 @@ func prepare(ctx context.Context, o *release.Operator, p *profiles.Profile, vers
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
-	if out.userData, err = renderUserData(ctx, p, version, id, sealed, out.pins); err != nil {
+	if out.userData, err = renderUserData(ctx, p, version, id, sealed, out.pins, out.broughtIDs()); err != nil {
 		return nil, err
 	}
 	out.candidate = &release.Candidate{
 		Release: version, Attempt: id.attempt, Digest: out.userData.Digest(),
-		HostKey: id.hostKey.Fingerprint, UserData: out.userData.Bytes(),
+		HostKey: id.hostKey.Fingerprint, UserData: out.userData.Bytes(), Images: out.images,
 	}
 	var names []string
 	if sealed != nil {
@@ -69,6 +72,35 @@ func prepare(ctx context.Context, o *release.Operator, p *profiles.Profile, vers
 	}
 	out.candidate.Manifest, err = manifestOf(p, out, names)
 	return out, err
+}
+
+// findImages finds what each image reference stands for: what is brought by its
+// id, what a registry has by its digest. What is only planned to be built is
+// asked of nobody.
+func (ready *prepared) findImages(ctx context.Context, o *release.Operator, p *profiles.Profile, refs []string, opts releaseOptions) (err error) {
+	if ready.images, err = broughtTo(ctx, o, ready.world, p, refs, opts); err != nil {
+		return err
+	}
+	known := opts.pins
+	if b := opts.built; b != nil {
+		known = func(context.Context, *release.World) (map[string]string, error) { return b.digests, nil }
+		if b.planned {
+			ready.unbuilt = b.refs()
+		}
+	}
+	asked := slices.DeleteFunc(slices.Clone(refs), func(ref string) bool {
+		return ready.broughtIDs()[ref] != "" || slices.Contains(ready.unbuilt, ref)
+	})
+	ready.pins, ready.notices, err = pins(ctx, o, ready.world, asked, known)
+	return err
+}
+
+// broughtIDs are the ids of the images that are brought, by reference.
+func (ready *prepared) broughtIDs() map[string]string {
+	if ready.images == nil {
+		return nil
+	}
+	return ready.images.IDs
 }
 
 func seal(p *profiles.Profile, id *identity) (*cloudinit.Sealed, error) {
@@ -86,8 +118,8 @@ func seal(p *profiles.Profile, id *identity) (*cloudinit.Sealed, error) {
 	return &cloudinit.Sealed{Bytes: sealed, Format: string(f.Format), Names: f.Names, Identity: id.age.Key.Reveal()}, nil
 }
 
-func renderUserData(ctx context.Context, p *profiles.Profile, version string, id *identity, sealed *cloudinit.Sealed, pins map[string]string) (*cloudinit.UserData, error) {
-	stack, err := p.Stack(ctx, version, pins)
+func renderUserData(ctx context.Context, p *profiles.Profile, version string, id *identity, sealed *cloudinit.Sealed, pins, brought map[string]string) (*cloudinit.UserData, error) {
+	stack, err := p.Stack(ctx, version, pins, slices.Collect(maps.Keys(brought))...)
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +130,7 @@ func renderUserData(ctx context.Context, p *profiles.Profile, version string, id
 	return renderInput(p, cloudinit.Input{
 		Profile: p, Stack: stack, Release: version, Attempt: id.attempt, SOPS: sops,
 		HostKey: cloudinit.HostKey{Private: id.hostKey.Private, Public: id.hostKey.Public},
-		Sealed:  sealed, Images: pins,
+		Sealed:  sealed, Images: pins, Brought: brought,
 	})
 }
 

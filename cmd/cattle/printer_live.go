@@ -89,7 +89,9 @@ func (l *live) take(e release.Event) (kept []string) {
 		return []string{"  note: " + terminal.Fold(row.text, columns-8, 8)}
 	case e.Kind == release.KindBoot:
 		l.takeBoot(row)
-	case e.Kind == release.KindWatch:
+	case e.Kind == release.KindImages:
+		l.tellBoot(row)
+	case e.Kind == release.KindWatch, e.Kind == release.KindBuild:
 		if l.step != nil {
 			l.step.text = row.text
 		}
@@ -121,6 +123,15 @@ func (l *live) takeBoot(row liveRow) {
 		return
 	}
 	l.boot[i] = row
+}
+
+// tellBoot says of a step of the boot how far it is.
+func (l *live) tellBoot(row liveRow) {
+	for i := range l.boot {
+		if l.boot[i].name == row.name && l.boot[i].state == release.StateRunning {
+			l.boot[i].text = row.text
+		}
+	}
 }
 
 // ended folds a step that is over into a line. Of a boot that failed the steps

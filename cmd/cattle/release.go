@@ -31,15 +31,16 @@ func releaseCommand(std stdio) *cli.Command {
 	return &cli.Command{
 		Name: "release", Usage: "put a version on a fresh droplet and move the reserved IP to it",
 		Description: "    cattle release v1.2.0\n" +
+			"    cattle release --build v1.2.0      # the images first\n" +
 			"    cattle release --report v1.2.0.html v1.2.0\n" +
 			"    cattle release --plan v1.2.0.plan  # what was planned, or nothing",
-		ArgsUsage: "VERSION", OnUsageError: usage, Flags: append(executeFlags(), reportFlag(), keepFailedFlag(), noHandoffFlag(), noSnapshotFlag(),
+		ArgsUsage: "VERSION", OnUsageError: usage, Flags: append(executeFlags(), reportFlag(), keepFailedFlag(), noHandoffFlag(), noSnapshotFlag(), buildFlag(),
 			&cli.StringFlag{Name: "plan", Usage: "carry out the plan in this `FILE` of cattle plan --out, or refuse where it does not hold any more"}),
 		Action: withPage(std, func(std stdio, c *cli.Context) error {
 			opts := releaseOptions{
 				verb: "release", file: c.String("file"), version: c.Args().First(), pins: noPins,
 				json: c.Bool("json"), dryRun: c.Bool("dry-run"), keepFailed: c.Bool("keep-failed"), noHandoff: c.Bool("no-handoff"),
-				noSnapshot: c.Bool("no-snapshot"), planPath: c.String("plan"),
+				noSnapshot: c.Bool("no-snapshot"), build: c.Bool("build"), planPath: c.String("plan"),
 			}
 			if opts.planPath != "" {
 				return releasePlan(c, std, opts)
@@ -55,7 +56,8 @@ func releaseCommand(std stdio) *cli.Command {
 type releaseOptions struct {
 	verb, file, version                 string
 	json, dryRun, keepFailed, noHandoff bool
-	noSnapshot                          bool
+	noSnapshot, build                   bool
+	built                               *built // what --build made
 	pins                                pinSource
 	notices                             []string // to be told with the plan
 	out                                 string   // where the plan is to be kept; "": nowhere
@@ -73,6 +75,13 @@ func releaseVersion(ctx context.Context, std stdio, opts releaseOptions) error {
 		return err
 	}
 	defer o.Login.Close()
+	if opts.build {
+		if opts.built, err = buildImages(ctx, std, p, opts); err != nil {
+			return err
+		}
+		defer opts.built.Close()
+		opts.notices = append(opts.notices, opts.built.notices...)
+	}
 	return releaseLoaded(ctx, std, o, p, opts)
 }
 
@@ -85,7 +94,7 @@ func releaseLoaded(ctx context.Context, std stdio, o *release.Operator, p *profi
 	if err != nil {
 		return err
 	}
-	ready, err := prepare(ctx, o, p, opts.version, id, opts.pins)
+	ready, err := prepare(ctx, o, p, id, opts)
 	if err != nil {
 		return err
 	}

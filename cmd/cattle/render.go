@@ -57,7 +57,7 @@ func render(ctx context.Context, std stdio, opts renderOptions) error {
 	if err != nil {
 		return err
 	}
-	u, err := renderUserData(ctx, p, opts.version, id, sealed, nil)
+	u, err := renderUserData(ctx, p, opts.version, id, sealed, nil, nil)
 	if err != nil {
 		return err
 	}

@@ -20,6 +20,7 @@ func mayImport() map[string][]string {
 		"cattle/examples":                  {},
 		"cattle/profiles/guess":            {"cattle/profiles", "cattle/secrets"},
 		"cattle/cmd/cattle/editor":         {},
+		"cattle/cmd/cattle/builder":        {"cattle/profiles"},
 		"cattle/cloudinit":                 {"cattle/profiles", "cattle/secrets"},
 		"cattle/droplets":                  {},
 		"cattle/droplets/release":          {"cattle/droplets", "cattle/droplets/release/probe"},
@@ -40,7 +41,7 @@ func mayImport() map[string][]string {
 		"cattle/cmd/cattle": {"cattle/profiles", "cattle/secrets", "cattle/cloudinit", "cattle/droplets", "cattle/droplets/release",
 			"cattle/droplets/release/probe", "cattle/droplets/sandbox", "cattle/droplets/sandbox/nspawn",
 			"cattle/droplets/sandbox/internet", "cattle/droplets/measure", "cattle/droplets/look", "cattle/examples",
-			"cattle/profiles/guess", "cattle/cmd/cattle/editor", "cattle/cmd/cattle/terminal", "cattle/cmd/cattle/page", "cattle/cmd/cattle/heap", "cattle/cmd/cattle/manual"},
+			"cattle/profiles/guess", "cattle/cmd/cattle/editor", "cattle/cmd/cattle/terminal", "cattle/cmd/cattle/page", "cattle/cmd/cattle/heap", "cattle/cmd/cattle/manual", "cattle/cmd/cattle/builder"},
 	}
 }
 

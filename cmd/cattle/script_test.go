@@ -24,7 +24,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(observed{m}, map[string]func(){"cattle": main})
+	testscript.Main(observed{m}, map[string]func(){"cattle": main, "docker": standInDocker})
 }
 
 // observed runs the tests with every answer of their sandboxes held against

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -44,10 +45,9 @@ func (r *run) boot(ctx context.Context) error {
 			return end
 		}
 		if ctx.Err() != nil {
-			return context.Cause(ctx)
+			return r.tooLate(context.Cause(ctx))
 		}
-		var refused *droplets.VerbError
-		if errors.As(err, &refused) && refused.Exit != notThereYet {
+		if final(err) {
 			return err
 		}
 		// The connection broke, or the scripts are not written yet: again.
@@ -56,6 +56,14 @@ func (r *run) boot(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// final tells that to try it once more would change nothing.
+func final(err error) bool {
+	var refused *droplets.VerbError
+	var failed *droplets.CommandError
+	var unsent *sendError
+	return errors.As(err, &refused) && refused.Exit != notThereYet || errors.As(err, &failed) || errors.As(err, &unsent)
 }
 
 // notThereYet is a shell's exit status for a command that it cannot find.
@@ -95,35 +103,60 @@ func (r *run) connect(ctx context.Context, d droplets.Droplet, hostKey string, w
 	return m, err
 }
 
-// follow delivers the key while it reads the journal. end is how the boot
-// ended; err is why that could not be learnt.
+// follow delivers the key, and brings the images once the boot waits for them,
+// while it reads the journal. end is how the boot ended; err is why that could
+// not be learnt.
 func (r *run) follow(ctx context.Context, seen map[string]droplets.StepState) (end, err error) {
 	g, ctx := errgroup.WithContext(ctx)
 	if key := r.plan.candidate.Key; key != nil {
 		g.Go(func() error { return r.machine.DeliverKey(ctx, key.Reveal()) })
 	}
-	var first *bootError
-	g.Go(func() error {
-		return r.machine.Journal(ctx, func(e droplets.JournalEntry) {
-			r.tellBoot(e, seen)
-			if e.State != droplets.StepFailed {
-				return
+	// Of a boot that has failed nothing is waited for any more.
+	needed, failed := context.WithCancel(ctx)
+	defer failed()
+	bring := sync.OnceFunc(func() {
+		g.Go(func() error {
+			if err := r.bring(needed); err != nil && needed.Err() == nil {
+				return err
 			}
-			if e.Step != droplets.BootStep && first == nil {
-				first = &bootError{e.Step, droplets.Printable(string(e.Tail))}
-			}
-			if e.Step == droplets.BootStep {
-				end = &bootError{e.Step, droplets.Printable(string(e.Tail))}
-			}
+			return nil
 		})
+	})
+	g.Go(func() (err error) {
+		if end, err = r.journal(ctx, seen, bring); end != nil {
+			failed()
+		}
+		return err
 	})
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
-	if end != nil && first != nil {
-		end = first
-	}
 	return end, nil
+}
+
+// journal reads the boot's journal to its end, which is nil for one that went
+// well, else that of the first step that failed. It calls bring whenever the
+// boot waits for images.
+func (r *run) journal(ctx context.Context, seen map[string]droplets.StepState, bring func()) (end, err error) {
+	var first *bootError
+	err = r.machine.Journal(ctx, func(e droplets.JournalEntry) {
+		r.tellBoot(e, seen)
+		if e.Step == imagesStep && r.plan.candidate.Images != nil {
+			if r.arrived = e.State == droplets.StepOK; e.State == droplets.StepRunning {
+				bring()
+			}
+		}
+		if e.State != droplets.StepFailed {
+			return
+		}
+		if first == nil {
+			first = &bootError{e.Step, droplets.Printable(string(e.Tail))}
+		}
+		if e.Step == droplets.BootStep {
+			end = first
+		}
+	})
+	return end, err
 }
 
 // tellBoot emits an entry once, also when the journal is read again from its

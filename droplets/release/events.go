@@ -10,6 +10,8 @@ const (
 	KindBoot   Kind = "boot"   // a step of the droplet's boot started or ended
 	KindNotice Kind = "notice" // something that the operator should know
 	KindWatch  Kind = "watch"  // how the live site does while it is watched
+	KindImages Kind = "images" // how far the images are that are brought to the candidate
+	KindBuild  Kind = "build"  // a line of what builds or pushes an image
 )
 
 // State is how far a step is.

@@ -192,6 +192,9 @@ func (p *Plan) bootTitle() string {
 	if p.candidate.Key != nil {
 		t += ", deliver the key to its secrets over SSH"
 	}
+	if images := p.candidate.Images; images != nil {
+		t += ", bring it " + images.String()
+	}
 	return t
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"cattle/droplets"
@@ -82,6 +83,8 @@ type run struct {
 	birth      droplets.Birth
 	machine    *droplets.Machine
 	status     droplets.MachineStatus
+	brought    atomic.Int64 // bytes of images, in this attempt at bringing them
+	arrived    bool         // the images are there
 	ports      <-chan error // what the look at the ports found, see scan
 	old        figures      // of what served before, see watch
 	oldMachine *installed   // of a rebuild; nil where it did not tell

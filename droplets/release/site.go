@@ -72,6 +72,8 @@ type Candidate struct {
 	NoSnapshot bool
 	// Manifest is what the droplet is made of, for the next plan to compare with.
 	Manifest *droplets.Manifest
+	// Images are brought to it over SSH; nil where registries have them all.
+	Images *Images
 	// Key is the age key to deliver over SSH; nil when there is none to deliver.
 	Key interface{ Reveal() string }
 }

@@ -22,7 +22,8 @@ var bootSteps = []step{
 	{"sops", nil},
 	{"secrets", []string{"sops"}},
 	{"packages", []string{"engine"}},
-	{"pull", []string{"docker", "secrets"}},
+	{"images", []string{"docker"}},
+	{"pull", []string{"docker", "secrets", "images"}},
 	{"mail", []string{"packages", "secrets"}},
 	{"nginx", []string{"packages"}},
 	{"app", []string{"pull", "nginx", "secrets"}},
@@ -73,6 +74,9 @@ func (c *Cloud) boot(d *droplet) bootRun {
 		if st.forSecrets() && s.manifest.Secrets == nil {
 			continue
 		}
+		if st.name == "images" && len(s.wanted()) == 0 {
+			continue
+		}
 		r := run.plan(st, d)
 		run.steps = append(run.steps, r)
 		known = known && !r.end.IsZero()
@@ -110,6 +114,9 @@ func (run *bootRun) plan(st step, d *droplet) stepRun {
 	}
 	if st.name == "secrets" {
 		r.secrets(d)
+	}
+	if st.name == "images" {
+		r.brought(d)
 	}
 	switch b := d.Disk.BootFault; {
 	case b.Step != st.name:

@@ -162,6 +162,7 @@ func (c *Cloud) destroy(d *droplet, a *action) {
 	c.state.Droplets = slices.DeleteFunc(c.state.Droplets, func(o *droplet) bool { return o == d })
 	delete(c.seeds, d.ID)
 	delete(c.pairs, d.ID)
+	c.dropImages(d.ID)
 	delete(c.logs, d.ID)
 	for _, ip := range c.state.Reserved {
 		if ip.Droplet == d.ID {

@@ -66,6 +66,9 @@ func (run *bootRun) next(now time.Time) (next time.Time) {
 		if r.name == "secrets" && r.end.IsZero() && !r.start.IsZero() {
 			sooner(r.start.Add(keyDeadline))
 		}
+		if r.name == "images" && r.end.IsZero() && !r.start.IsZero() {
+			sooner(r.start.Add(broughtDeadline))
+		}
 	}
 	return next
 }

@@ -20,6 +20,8 @@ type disk struct {
 	SecretsFault string    `json:"secrets_fault,omitempty"`
 	SecretNames  []string  `json:"secret_names,omitempty"` // never values
 
+	BroughtAt time.Time `json:"brought_at,omitzero"` // when it had all images that it waits for
+
 	// Done are the boot steps whose work was on the disk from the beginning,
 	// because it is a copy of one where they had been done.
 	Done []string `json:"done,omitempty"`

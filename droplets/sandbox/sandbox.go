@@ -107,6 +107,7 @@ type Cloud struct {
 	seeds    map[int]*seed       // user-data, parsed once a droplet
 	pairs    map[int]*parsedTree // certificates, likewise
 	logs     map[int]*accessLog  // of the sites' visitors, likewise
+	packed   map[int][]byte      // images that machines were brought, where there is no folder
 	requests []*Request
 	answered int // requests, for their ids
 	changes  []Change
@@ -141,6 +142,7 @@ func New(opt Options) (*Cloud, error) {
 		seeds:   map[int]*seed{},
 		pairs:   map[int]*parsedTree{},
 		logs:    map[int]*accessLog{},
+		packed:  map[int][]byte{},
 		broken:  map[string]Behaviour{},
 		missing: map[string]bool{},
 		logins:  map[string]login{},
