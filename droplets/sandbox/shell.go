@@ -100,6 +100,8 @@ func (p place) host(name string) program {
 		return p.tar
 	case "docker":
 		return p.docker
+	case "sendmail", "/usr/sbin/sendmail":
+		return p.sendmail
 	}
 	return nil
 }
