@@ -201,6 +201,9 @@ func (w *World) rivalFaults(Site) []Fault {
 // leaseFor is how long a candidate may need until it is live or given up.
 func leaseFor(site Site) time.Duration {
 	gated := site.BootWithin + handoffWithin + site.Health.Deadline
+	if len(site.Hooks.BeforeSwitch) > 0 {
+		gated += site.Hooks.Deadline + hookEnds
+	}
 	if site.Guard {
 		return gated + reachWithin + guardFor + guardPersists
 	}
