@@ -118,6 +118,11 @@ func printReport(w io.Writer, r *release.Report, asJSON bool) error {
 	if r.Verb == "bake" {
 		return say(w, bakeReport(r))
 	}
+	return say(w, reportText(r))
+}
+
+// reportText is what came of a release, rebuild or rollback, for people.
+func reportText(r *release.Report) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s is live at %s, on droplet %d (%s), after %s\n", r.App, r.Release, r.IP, r.Droplet, r.Address, seconds(r.Took))
 	if s := r.Snapshot; s != nil {
@@ -142,5 +147,5 @@ func printReport(w io.Writer, r *release.Report, asJSON bool) error {
 	if r.Standby != nil {
 		fmt.Fprintf(&b, "standby: %s; to go back: cattle rollback\n", r.Standby.Release)
 	}
-	return say(w, b.String())
+	return b.String()
 }

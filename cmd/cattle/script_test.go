@@ -70,6 +70,9 @@ func TestScripts(t *testing.T) {
 			"billed": billed,
 			"update": update,
 			"retag":  retag,
+			"sink":   sinkOpens,
+			"heard":  heard,
+			"mailed": mailed,
 		},
 	})
 }
