@@ -144,6 +144,7 @@ func diagnose(err error) (int, []failure) {
 		measuring  *measure.Leftovers
 		stale      *planStale
 		unheard    *unheard
+		ailing     *ailing
 	)
 	switch {
 	case errors.As(err, &faults):
@@ -170,6 +171,8 @@ func diagnose(err error) (int, []failure) {
 		return exitLeftover, notReady.failures()
 	case errors.As(err, &incomplete):
 		return exitLeftover, leftoverFailures(incomplete.Leftovers)
+	case errors.As(err, &ailing):
+		return ailing.status(), []failure{{Msg: ailing.Error()}}
 	case errors.As(err, &unheard):
 		return exitFailed, unheard.wrong
 	case errors.As(err, &measuring):

@@ -100,6 +100,10 @@ func (p place) host(name string) program {
 		return p.tar
 	case "docker":
 		return p.docker
+	case "df":
+		return p.df
+	case "find":
+		return p.find
 	case "sendmail", "/usr/sbin/sendmail":
 		return p.sendmail
 	}
