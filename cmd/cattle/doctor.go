@@ -11,6 +11,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"cattle/cmd/cattle/terminal"
 	"cattle/droplets/release"
 	"cattle/profiles"
 )
@@ -168,9 +169,12 @@ func printFindings(std stdio, all []finding, asJSON bool) error {
 		case f.Cure != "":
 			word = "LOOK"
 		}
-		fmt.Fprintf(&b, "%-6s %-11s %s\n", word, f.About, flat(f.Found))
+		row := func(word, about, text string) {
+			fmt.Fprintf(&b, "%-6s %-11s %s\n", word, about, terminal.Fold(flat(text), std.columns()-19, 19))
+		}
+		row(word, f.About, f.Found)
 		if f.Cure != "" {
-			fmt.Fprintf(&b, "%-18s to mend it: %s\n", "", flat(f.Cure))
+			row("", "", "to mend it: "+f.Cure)
 		}
 	}
 	return say(std.out, b.String())

@@ -46,6 +46,9 @@ type quotaJSON struct {
 	Limit    int `json:"limit"`
 }
 
+// planNames is how wide the names of a plan's lines are; hooks have longer ones.
+const planNames = 15
+
 // printPlan writes the plan for people, folded at width columns (0: not at
 // all), or for programs.
 func printPlan(w io.Writer, width int, p *release.Plan, differs *difference, notices []string, asJSON bool) error {
@@ -56,11 +59,16 @@ func printPlan(w io.Writer, width int, p *release.Plan, differs *difference, not
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s of %s\n", strings.TrimSpace(p.Verb+" "+p.Release), p.Site.App)
+	numbered, names := make([]string, len(p.Steps)), planNames
+	for i, s := range p.Steps {
+		numbered[i] = fmt.Sprintf("%d. %s", i+1, s.Name)
+		names = max(names, len(numbered[i]))
+	}
 	row := func(name, text string) {
-		fmt.Fprintf(&b, "  %-15s %s\n", name, terminal.Fold(text, width-18, 18))
+		fmt.Fprintf(&b, "  %-*s %s\n", names, name, terminal.Fold(text, width-names-3, names+3))
 	}
 	for i, s := range p.Steps {
-		row(fmt.Sprintf("%d. %s", i+1, s.Name), s.Title)
+		row(numbered[i], s.Title)
 	}
 	for _, c := range p.Changes {
 		row(c.What+":", orNone(c.From)+" → "+orNone(c.To))
