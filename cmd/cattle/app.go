@@ -13,9 +13,11 @@ import (
 
 // run is the whole program: arguments in, exit status out.
 func run(ctx context.Context, args []string, std stdio) int {
+	std.crier = &crier{}
 	app := newApp(std)
 	err := app.RunContext(ctx, args)
-	return report(ctx, err, std, wantsJSON(args))
+	code := report(ctx, err, std, wantsJSON(args))
+	return std.crier.tell(ctx, std, err, code, wantsJSON(args))
 }
 
 // wantsJSON finds the flag in whatever form it was given, also where the rest
@@ -49,7 +51,7 @@ func newApp(std stdio) *cli.App {
 		Flags: []cli.Flag{cli.HelpFlag}, // the library adds it with its own help command alone
 		Commands: []*cli.Command{
 			initCommand(std), secretsCommand(std), checkCommand(std), renderCommand(std), planCommand(std),
-			releaseCommand(std), rollbackCommand(std), rebuildCommand(std), unpinCommand(std), bakeCommand(std),
+			releaseCommand(std), rollbackCommand(std), rebuildCommand(std), scheduleCommand(std), notifyCommand(std), unpinCommand(std), bakeCommand(std),
 			statusCommand(std), historyCommand(std), logsCommand(std), execCommand(std), cpCommand(std), sshCommand(std), gcCommand(std), destroyCommand(std),
 			sandboxCommand(std), demoCommand(std), rehearseCommand(std), doctorCommand(std),
 			completionCommand(std), completeCommand(std), manCommand(std), versionCommand(std), helpCommand(std),

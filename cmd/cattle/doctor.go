@@ -5,27 +5,23 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/http"
 	"os"
-	"slices"
 	"strings"
-	"time"
+	"sync"
 
 	"github.com/urfave/cli/v2"
 
-	"cattle/droplets"
+	"cattle/cmd/cattle/terminal"
+	"cattle/droplets/release"
 	"cattle/profiles"
 )
 
-// maxSkew is how far the clock may be off: leases and certificates are a
-// matter of minutes.
-const maxSkew = 30 * time.Second
-
 func doctorCommand(std stdio) *cli.Command {
 	return &cli.Command{
-		Name: "doctor", Usage: "look for what would stop a release; --measure times this account's cloud", OnUsageError: usage,
-		Description: "Reads the account and creates nothing. With --measure it makes two droplets and a reserved IP\n" +
-			"for some minutes, and prints what they did for a bug report. Exit status 0: nothing is wrong.\n\n" +
+		Name: "doctor", Usage: "look for what would stop a release, or needs you; --measure times this account's cloud", OnUsageError: usage,
+		Description: "Reads the account and the live droplet, and changes nothing. Exit status 0: nothing is wrong; 1: something\n" +
+			"would stop a release; 4: something needs you. With --measure it makes two droplets and a reserved IP for some\n" +
+			"minutes, and prints what they did for a bug report.\n\n" +
 			"    cattle doctor\n" +
 			"    cattle doctor --json\n" +
 			"    cattle doctor --measure",
@@ -48,59 +44,118 @@ func doctorCommand(std stdio) *cli.Command {
 type finding struct {
 	About string `json:"about"`
 	Found string `json:"found"`
-	Cure  string `json:"cure,omitempty"` // empty: nothing is wrong
+	Cure  string `json:"cure,omitempty"`  // empty: nothing is wrong
+	Stops bool   `json:"stops,omitempty"` // it would stop a release
 }
+
+func fine(about, format string, args ...any) finding {
+	return finding{About: about, Found: fmt.Sprintf(format, args...)}
+}
+
+// stops is a finding that would stop a release.
+func stops(about, found, cure string) finding { return finding{about, found, cure, true} }
+
+// needs is one that needs the operator before long.
+func needs(about, found, cure string) finding { return finding{about, found, cure, false} }
 
 // ailing is the failure of doctor: the command worked, something is wrong.
-type ailing struct{ findings []finding }
+type ailing struct{ stops, needs int }
 
-func (e *ailing) Error() string { return count(len(e.findings), "thing") + " would stop a release" }
-
-// patient is what findings are about.
-type patient struct {
-	std   stdio
-	cloud droplets.Cloud
-	where profiles.Droplet
+func (e *ailing) Error() string {
+	if e.stops == 0 {
+		return count(e.needs, "thing") + " to look after; none would stop a release"
+	}
+	return count(e.stops, "thing") + " would stop a release"
 }
 
+func (e *ailing) status() int {
+	if e.stops > 0 {
+		return exitFailed
+	}
+	return exitLeftover
+}
+
+// patient is what findings are about. Its looks run at the same time; what
+// several of them need is read once.
+type patient struct {
+	std     stdio
+	o       *release.Operator
+	cloud   *remembering
+	profile *profiles.Profile // nil: the account alone is looked at
+	where   profiles.Droplet
+	world   func() (*release.World, error)
+	live    func() (*examinedDroplet, error)
+}
+
+// question is one look, or some that belong together.
+type question func(context.Context) []finding
+
 func doctor(ctx context.Context, std stdio, file string, asJSON bool) error {
-	p, err := examined(std, file)
+	p, err := examined(ctx, std, file)
 	if err != nil {
 		return err
 	}
-	var all, wrong []finding
-	for _, look := range []func(context.Context) finding{p.account, p.quota, p.clock, p.key, p.size, p.image} {
-		f := look(ctx)
-		all = append(all, f)
-		if f.Cure != "" {
-			wrong = append(wrong, f)
-		}
-		if f.About == "token" && f.Cure != "" {
-			break // nothing else can be read
+	defer p.o.Login.Close()
+	looks := []question{one(p.account)}
+	if token := p.account(ctx); token.Cure == "" { // else nothing can be read
+		looks = append(looks, p.scopes, one(p.quota), one(p.clock), one(p.key), one(p.size), one(p.image))
+		if p.profile != nil {
+			looks = append(looks, p.secrets, p.site, p.names, p.certificate, p.droplet, p.standbys, p.snapshot)
 		}
 	}
-	if err := printFindings(std, all, asJSON); err != nil || len(wrong) == 0 {
+	found := make([][]finding, len(looks))
+	var wg sync.WaitGroup
+	for i, look := range looks {
+		wg.Go(func() { found[i] = look(ctx) })
+	}
+	wg.Wait()
+	var all []finding
+	var wrong ailing
+	for _, fs := range found {
+		for _, f := range fs {
+			all = append(all, f)
+			switch {
+			case f.Stops:
+				wrong.stops++
+			case f.Cure != "":
+				wrong.needs++
+			}
+		}
+	}
+	if err := context.Cause(ctx); err != nil {
 		return err
 	}
-	return &ailing{wrong}
+	if err := printFindings(std, all, asJSON); err != nil || wrong == (ailing{}) {
+		return err
+	}
+	return &wrong
+}
+
+func one(look func(context.Context) finding) question {
+	return func(ctx context.Context) []finding { return []finding{look(ctx)} }
 }
 
 // examined takes region, size and image from the profile, where there is one;
 // else they are the defaults of all profiles.
-func examined(std stdio, file string) (*patient, error) {
-	cloud, err := cloudFromEnv(std)
+func examined(ctx context.Context, std stdio, file string) (*patient, error) {
+	o, err := operator(std, false)
 	if err != nil {
 		return nil, err
 	}
-	p := &patient{std: std, cloud: cloud, where: profiles.Droplet{Region: "nyc3", Size: "s-1vcpu-1gb", Image: "debian-13-x64"}}
+	p := &patient{std: std, o: o, cloud: remember(ctx, o.Cloud), where: profiles.Droplet{Region: "nyc3", Size: "s-1vcpu-1gb", Image: "debian-13-x64"}}
+	o.Cloud = p.cloud
+	if o.Login, err = login(std); err != nil {
+		o.Login = nil // which is a finding
+	}
 	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
 		return p, nil
 	}
-	profile, err := loadQuietly(file)
-	if err != nil {
+	if p.profile, err = loadQuietly(file); err != nil {
 		return nil, err
 	}
-	p.where = profile.Droplet
+	p.where = p.profile.Droplet
+	p.world = sync.OnceValues(func() (*release.World, error) { return o.SurveyRelease(ctx, siteOf(p.profile, nil)) })
+	p.live = sync.OnceValues(func() (*examinedDroplet, error) { return p.examineLive(ctx) })
 	return p, nil
 }
 
@@ -111,12 +166,18 @@ func printFindings(std stdio, all []finding, asJSON bool) error {
 	var b strings.Builder
 	for _, f := range all {
 		word := "ok"
-		if f.Cure != "" {
+		switch {
+		case f.Stops:
 			word = "WRONG"
+		case f.Cure != "":
+			word = "LOOK"
 		}
-		fmt.Fprintf(&b, "%-6s %-8s %s\n", word, f.About, droplets.Printable(f.Found))
+		row := func(word, about, text string) {
+			fmt.Fprintf(&b, "%-6s %-11s %s\n", word, about, terminal.Fold(flat(text), std.columns()-19, 19))
+		}
+		row(word, f.About, f.Found)
 		if f.Cure != "" {
-			fmt.Fprintf(&b, "%-15s to mend it: %s\n", "", f.Cure)
+			row("", "", "to mend it: "+f.Cure)
 		}
 	}
 	return say(std.out, b.String())
@@ -128,116 +189,26 @@ func failed(about string, err error) finding {
 	if cure == "" {
 		cure = "try again; https://status.digitalocean.com tells of outages"
 	}
-	return finding{about, err.Error(), cure}
+	return stops(about, err.Error(), cure)
 }
 
-func (p *patient) account(ctx context.Context) finding {
-	a, err := p.cloud.Account(ctx)
-	switch {
-	case err != nil:
-		return failed("token", err)
-	case a.Status != "active":
-		return finding{"token", "accepted, and the account is " + a.Status, "read what DigitalOcean says at https://cloud.digitalocean.com"}
+// unasked is one about a droplet that does not answer: that stops no release.
+func unasked(about string, err error) finding {
+	cure := hintFor(err)
+	if cure == "" {
+		cure = "cattle status"
 	}
-	return finding{"token", "accepted; the account is active", ""}
+	return needs(about, err.Error(), cure)
 }
 
-// quota wants room for the fresh droplet of a release.
-func (p *patient) quota(ctx context.Context) finding {
-	a, err := p.cloud.Account(ctx)
-	if err != nil {
-		return failed("limits", err)
-	}
-	n, err := p.cloud.CountDroplets(ctx)
-	if err != nil {
-		return failed("limits", err)
-	}
-	ips, err := p.cloud.ReservedIPs(ctx)
-	if err != nil {
-		return failed("limits", err)
-	}
-	f := finding{"limits", fmt.Sprintf("%d of %d droplets, %d of %d reserved IPs", n, a.DropletLimit, len(ips), a.ReservedIPLimit), ""}
-	if n >= a.DropletLimit {
-		f.Cure = "a release needs a spare droplet: cattle gc, or ask for more at https://cloud.digitalocean.com/account/team/droplet_limit_increase"
-	}
-	return f
-}
-
-// clock compares this computer's with the API's, which dates all its answers.
-func (p *patient) clock(ctx context.Context) finding {
-	url := p.std.env("DIGITALOCEAN_API_URL")
-	if url == "" {
-		url = "https://api.digitalocean.com"
-	}
-	// Without a token: the date is on the refusal too.
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(url, "/")+"/v2/account", nil)
-	if err != nil {
-		return failed("clock", err)
-	}
-	start := time.Now()
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return failed("clock", err)
-	}
-	resp.Body.Close()
-	said, err := http.ParseTime(resp.Header.Get("Date"))
-	if err != nil {
-		return failed("clock", err)
-	}
-	// The header has whole seconds, and is of some moment of the call.
-	skew := max(time.Until(said), start.Sub(said.Add(time.Second)), 0)
-	f := finding{"clock", fmt.Sprintf("within %s of the API's", maxSkew), ""}
-	if skew > maxSkew {
-		f = finding{"clock", fmt.Sprintf("%s off the API's", skew.Round(time.Second)), "set it: timedatectl set-ntp true"}
-	}
-	return f
-}
-
-// key wants one at hand that the account puts on droplets.
-func (p *patient) key(ctx context.Context) finding {
-	l, err := login(p.std)
-	var use *usageError
-	switch {
-	case errors.As(err, &use):
-		return finding{"ssh key", use.msg, use.hint}
-	case err != nil:
-		return failed("ssh key", err)
-	}
-	defer l.Close()
-	keys, err := p.cloud.SSHKeys(ctx)
-	if err != nil {
-		return failed("ssh key", err)
-	}
-	for _, k := range keys {
-		if slices.Contains(l.Fingerprints(), k.Fingerprint) {
-			return finding{"ssh key", "at hand, and in the account as " + k.Name, ""}
+// faults are findings about what would refuse a plan.
+func faultFindings(about string, faults []release.Fault) (out []finding) {
+	for _, f := range faults {
+		cure := f.Hint
+		if cure == "" {
+			cure = "cattle plan VERSION"
 		}
+		out = append(out, stops(about, f.Msg, cure))
 	}
-	return finding{"ssh key", "no key at hand is in the account", "doctl compute ssh-key import cattle --public-key-file ~/.ssh/id_ed25519.pub"}
-}
-
-func (p *patient) size(ctx context.Context) finding {
-	sizes, err := p.cloud.Sizes(ctx)
-	if err != nil {
-		return failed("size", err)
-	}
-	for _, s := range sizes {
-		if s.Slug == p.where.Size && s.Available && slices.Contains(s.Regions, p.where.Region) {
-			return finding{"size", fmt.Sprintf("%s is on offer in %s for $%.2f a month", s.Slug, p.where.Region, s.PriceMonthly), ""}
-		}
-	}
-	return finding{"size", p.where.Size + " is not on offer in " + p.where.Region, "doctl compute size list, and set droplet.size"}
-}
-
-func (p *patient) image(ctx context.Context) finding {
-	i, err := p.cloud.Image(ctx, p.where.Image)
-	switch {
-	case droplets.NotFound(err):
-		return finding{"image", "there is no image " + p.where.Image, "doctl compute image list-distribution, and set droplet.image"}
-	case err != nil:
-		return failed("image", err)
-	case i.Status != "available" || !slices.Contains(i.Regions, p.where.Region):
-		return finding{"image", p.where.Image + " is not on offer in " + p.where.Region, "doctl compute image list-distribution, and set droplet.image"}
-	}
-	return finding{"image", p.where.Image + " is on offer", ""}
+	return out
 }

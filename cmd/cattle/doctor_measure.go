@@ -20,14 +20,11 @@ const measuredFor = 20 * time.Minute
 
 // measureAccount makes droplets and tells what they did.
 func measureAccount(ctx context.Context, std stdio, file string, asJSON, yes bool) error {
-	p, err := examined(std, file)
+	p, err := examined(ctx, std, file)
 	if err != nil {
 		return err
 	}
-	dialer, err := droplets.DialerFromEnvironment()
-	if err != nil {
-		return &usageError{"ALL_PROXY: " + err.Error(), "export ALL_PROXY=socks5h://127.0.0.1:1080, or unset it"}
-	}
+	defer p.o.Login.Close()
 	size, err := p.smallest(ctx)
 	if err != nil {
 		return err
@@ -37,7 +34,7 @@ func measureAccount(ctx context.Context, std stdio, file string, asJSON, yes boo
 	if err := confirmed(ctx, std, yes, "yes", what); err != nil {
 		return err
 	}
-	report, err := measure.Measure(ctx, measure.Options{Cloud: p.cloud, Dialer: dialer, Region: p.where.Region, Size: size.Slug, Image: p.where.Image,
+	report, err := measure.Measure(ctx, measure.Options{Cloud: p.cloud.Cloud, Dialer: p.o.Dialer, Region: p.where.Region, Size: size.Slug, Image: p.where.Image,
 		Say: func(line string) { fmt.Fprintln(std.err, "cattle:", droplets.Printable(line)) }})
 	if report == nil {
 		return err

@@ -28,6 +28,7 @@ func TestBootedLife(t *testing.T) {
 	}{
 		{"Story", r.story},
 		{"Mail", r.mail},
+		{"Told", r.told},
 		{"Looked", r.looked},
 		{"Shown", r.shown},
 		{"Metadata", r.metadata},

@@ -143,6 +143,8 @@ func diagnose(err error) (int, []failure) {
 		silent     *notServing
 		measuring  *measure.Leftovers
 		stale      *planStale
+		unheard    *unheard
+		ailing     *ailing
 	)
 	if code, f, ok := builderFailure(err); ok {
 		return code, []failure{f}
@@ -172,6 +174,10 @@ func diagnose(err error) (int, []failure) {
 		return exitLeftover, notReady.failures()
 	case errors.As(err, &incomplete):
 		return exitLeftover, leftoverFailures(incomplete.Leftovers)
+	case errors.As(err, &ailing):
+		return ailing.status(), []failure{{Msg: ailing.Error()}}
+	case errors.As(err, &unheard):
+		return exitFailed, unheard.wrong
 	case errors.As(err, &measuring):
 		return exitFailed, measureFailures(measuring, err)
 	}
@@ -213,7 +219,7 @@ func refusedFailures(e *release.Refused) []failure {
 	if hint == "" {
 		hint = hintFor(e.Err)
 	}
-	if hint == "" && (e.Step == "gate" || e.Step == "watch" || e.BootStep != "") && len(e.Leftovers) == 0 {
+	if hint == "" && (e.Step == "gate" || e.Step == release.BeforeSwitch || e.Step == "watch" || e.BootStep != "") && len(e.Leftovers) == 0 {
 		hint = "to look at the droplet when it fails, keep it: cattle release --keep-failed VERSION"
 	}
 	out := []failure{{Msg: notReleased(e.Serving) + ": " + e.Error(), Tail: e.Tail, Hint: hint}}

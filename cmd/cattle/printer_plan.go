@@ -46,6 +46,9 @@ type quotaJSON struct {
 	Limit    int `json:"limit"`
 }
 
+// planNames is how wide the names of a plan's lines are; hooks have longer ones.
+const planNames = 15
+
 // printPlan writes the plan for people, folded at width columns (0: not at
 // all), or for programs.
 func printPlan(w io.Writer, width int, p *release.Plan, differs *difference, notices []string, asJSON bool) error {
@@ -56,11 +59,16 @@ func printPlan(w io.Writer, width int, p *release.Plan, differs *difference, not
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s of %s\n", strings.TrimSpace(p.Verb+" "+p.Release), p.Site.App)
+	numbered, names := make([]string, len(p.Steps)), planNames
+	for i, s := range p.Steps {
+		numbered[i] = fmt.Sprintf("%d. %s", i+1, s.Name)
+		names = max(names, len(numbered[i]))
+	}
 	row := func(name, text string) {
-		fmt.Fprintf(&b, "  %-15s %s\n", name, terminal.Fold(text, width-18, 18))
+		fmt.Fprintf(&b, "  %-*s %s\n", names, name, terminal.Fold(text, width-names-3, names+3))
 	}
 	for i, s := range p.Steps {
-		row(fmt.Sprintf("%d. %s", i+1, s.Name), s.Title)
+		row(numbered[i], s.Title)
 	}
 	for _, c := range p.Changes {
 		row(c.What+":", orNone(c.From)+" → "+orNone(c.To))
@@ -118,6 +126,11 @@ func printReport(w io.Writer, r *release.Report, asJSON bool) error {
 	if r.Verb == "bake" {
 		return say(w, bakeReport(r))
 	}
+	return say(w, reportText(r))
+}
+
+// reportText is what came of a release, rebuild or rollback, for people.
+func reportText(r *release.Report) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s is live at %s, on droplet %d (%s), after %s\n", r.App, r.Release, r.IP, r.Droplet, r.Address, seconds(r.Took))
 	if s := r.Snapshot; s != nil {
@@ -142,5 +155,5 @@ func printReport(w io.Writer, r *release.Report, asJSON bool) error {
 	if r.Standby != nil {
 		fmt.Fprintf(&b, "standby: %s; to go back: cattle rollback\n", r.Standby.Release)
 	}
-	return say(w, b.String())
+	return b.String()
 }

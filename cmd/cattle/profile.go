@@ -25,6 +25,7 @@ func loadProfile(std stdio, path string, asJSON bool) (*profiles.Profile, error)
 	if err := faults.Err(); err != nil {
 		return nil, err
 	}
+	std.crier.reads(p)
 	return p, printFaults(std, faults, asJSON)
 }
 
@@ -89,6 +90,7 @@ func siteOf(p *profiles.Profile, services []string) release.Site {
 		BootWithin: p.Release.BootWithin, Watch: p.Release.Bake, Keep: p.Release.Keep, StandbyFor: p.Release.StandbyFor,
 		Cutover:   release.Cutover{Failed: p.Release.Cutover.Failed, Gap: p.Release.Cutover.Gap},
 		Guard:     p.Release.Guard,
+		Hooks:     hooksOf(p.Hooks),
 		Untrusted: p.TLS.Staging,
 	}
 }

@@ -55,6 +55,9 @@ func rebuild(ctx context.Context, std stdio, due rebuildIf, opts releaseOptions)
 	if err != nil {
 		return err
 	}
+	if !opts.dryRun {
+		std.crier.begins(opts.verb, "")
+	}
 	p, o, err := begin(std, opts.file, opts.json, true)
 	if err != nil {
 		return err
@@ -79,6 +82,9 @@ func rebuild(ctx context.Context, std stdio, due rebuildIf, opts releaseOptions)
 		return &release.Preflight{Faults: []release.Fault{*fault}, Serving: w.Serving()}
 	}
 	opts.version, opts.pins = w.Serving(), o.Pins
+	if !opts.dryRun {
+		std.crier.begins(opts.verb, opts.version)
+	}
 	if note != "" {
 		opts.notices = []string{note}
 	}

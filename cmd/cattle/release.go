@@ -70,6 +70,9 @@ func releaseVersion(ctx context.Context, std stdio, opts releaseOptions) error {
 	if err := validVersion(opts.version); err != nil {
 		return err
 	}
+	if !opts.dryRun {
+		std.crier.begins(opts.verb, opts.version)
+	}
 	p, o, err := begin(std, opts.file, opts.json, !opts.dryRun)
 	if err != nil {
 		return err
@@ -115,7 +118,7 @@ func releaseLoaded(ctx context.Context, std stdio, o *release.Operator, p *profi
 	}
 	o.KeepFailed = opts.keepFailed
 	if !opts.dryRun {
-		o.By = author(ctx, std, p.Dir)
+		o.By, o.RunHook = author(ctx, std, p.Dir), hooksIn(ctx, p.Dir)
 	}
 	differs := ready.differences(ctx, std, o)
 	return carryOut(ctx, std, o, plan, differs, ready.notices, opts.json, opts.dryRun)
@@ -144,6 +147,7 @@ func carryOut(ctx context.Context, std stdio, o *release.Operator, plan *release
 	if err != nil && !errors.As(err, &incomplete) {
 		return err
 	}
+	std.crier.came(report, o.By)
 	return errors.Join(printReport(std.out, report, asJSON), err)
 }
 

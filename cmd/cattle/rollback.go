@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"path/filepath"
 
 	"github.com/urfave/cli/v2"
 
@@ -26,13 +25,26 @@ func rollbackCommand(std stdio) *cli.Command {
 }
 
 func rollback(ctx context.Context, std stdio, file, version string, asJSON, dryRun bool) error {
-	o, site, w, err := surveyAround(ctx, std, file, !dryRun)
+	if !dryRun {
+		std.crier.begins("rollback", version)
+	}
+	p, err := loadQuietly(file)
+	if err != nil {
+		return err
+	}
+	std.crier.reads(p)
+	o, err := operator(std, !dryRun)
 	if err != nil {
 		return err
 	}
 	defer o.Login.Close()
+	site := siteOf(p, nil)
+	w, err := o.SurveyAround(ctx, site)
+	if err != nil {
+		return err
+	}
 	if !dryRun {
-		o.By = author(ctx, std, filepath.Dir(file))
+		o.By, o.RunHook = author(ctx, std, p.Dir), hooksIn(ctx, p.Dir)
 	}
 	plan, err := release.PlanRollback(site, w, version)
 	if err != nil {

@@ -33,6 +33,9 @@ func mayImport() map[string][]string {
 		"cattle/cmd/cattle/terminal":       {},
 		"cattle/cmd/cattle/heap":           {},
 		"cattle/cmd/cattle/manual":         {},
+		"cattle/cmd/cattle/hook":           {},
+		"cattle/cmd/cattle/notify":         {},
+		"cattle/cmd/cattle/timer":          {},
 		"cattle/cmd/cattle/page":           {"cattle/droplets", "cattle/droplets/release", "cattle/droplets/release/probe"},
 		// For tests alone: no room imports them.
 		"cattle/droplets/cloudtest":          {},
@@ -41,7 +44,9 @@ func mayImport() map[string][]string {
 		"cattle/cmd/cattle": {"cattle/profiles", "cattle/secrets", "cattle/cloudinit", "cattle/droplets", "cattle/droplets/release",
 			"cattle/droplets/release/probe", "cattle/droplets/sandbox", "cattle/droplets/sandbox/nspawn",
 			"cattle/droplets/sandbox/internet", "cattle/droplets/measure", "cattle/droplets/look", "cattle/examples",
-			"cattle/profiles/guess", "cattle/cmd/cattle/editor", "cattle/cmd/cattle/terminal", "cattle/cmd/cattle/page", "cattle/cmd/cattle/heap", "cattle/cmd/cattle/manual", "cattle/cmd/cattle/builder"},
+			"cattle/profiles/guess", "cattle/cmd/cattle/editor", "cattle/cmd/cattle/terminal", "cattle/cmd/cattle/page",
+			"cattle/cmd/cattle/heap", "cattle/cmd/cattle/manual", "cattle/cmd/cattle/builder",
+			"cattle/cmd/cattle/hook", "cattle/cmd/cattle/notify", "cattle/cmd/cattle/timer"},
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -99,6 +100,7 @@ type sandboxOptions struct {
 	dir, listen, socks, latency string
 	broken                      []string
 	unlimited                   bool
+	tokens                      map[string][]string // further ones, with their scopes
 
 	machines   string // "" is stub
 	noCloud    bool
@@ -132,7 +134,9 @@ func startSandbox(ctx context.Context, opts sandboxOptions) (*runningSandbox, er
 	if err != nil {
 		return nil, err
 	}
-	options := sandbox.Options{Dir: dir, Token: sandboxToken, Tokens: map[string][]string{sandboxGuardToken: {"reserved_ip:update"}},
+	tokens := map[string][]string{sandboxGuardToken: {"reserved_ip:update"}}
+	maps.Copy(tokens, opts.tokens)
+	options := sandbox.Options{Dir: dir, Token: sandboxToken, Tokens: tokens,
 		Latency: latency, Open: secrets.Open, Unlimited: opts.unlimited, DropletLimit: opts.quota, Observe: observe}
 	s := &runningSandbox{dir: dir, errs: make(chan error, 2)}
 	switch opts.machines {

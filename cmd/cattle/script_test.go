@@ -20,6 +20,7 @@ import (
 	"cattle/droplets"
 	"cattle/droplets/sandbox"
 	"cattle/droplets/sandbox/described"
+	"cattle/profiles"
 	"cattle/secrets"
 )
 
@@ -47,7 +48,8 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata",
 		Setup: func(e *testscript.Env) error {
 			box, err := startSandbox(context.Background(), sandboxOptions{dir: filepath.Join(e.WorkDir, "box"),
-				listen: "127.0.0.1:0", socks: "127.0.0.1:0", latency: "none"})
+				listen: "127.0.0.1:0", socks: "127.0.0.1:0", latency: "none",
+				tokens: map[string][]string{"sandbox-weekly": runnersScopes(&profiles.Profile{})}})
 			if err != nil {
 				return err
 			}
@@ -70,6 +72,9 @@ func TestScripts(t *testing.T) {
 			"billed": billed,
 			"update": update,
 			"retag":  retag,
+			"sink":   sinkOpens,
+			"heard":  heard,
+			"mailed": mailed,
 		},
 	})
 }

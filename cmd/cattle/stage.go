@@ -66,6 +66,7 @@ type playRow struct {
 func (s *stage) environment(more ...map[string]string) {
 	env := maps.Clone(s.sandbox.env)
 	env["CI"] = "true" // lines, no screen that is drawn anew
+	env[rehearsalVar] = "true"
 	for _, m := range more {
 		maps.Copy(env, m)
 	}

@@ -24,6 +24,7 @@ type stdio struct {
 	size                  func() (columns, rows int) // of the reader's terminal
 	remedy                *remedy                    // see interruptible
 	record                *page.Record               // for the page of --report; nil: none
+	crier                 *crier                     // for those whom `notify` names; nil: none
 }
 
 type rawStreams struct{ out, err io.Writer }

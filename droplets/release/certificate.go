@@ -80,22 +80,27 @@ func (r *run) dated() bool {
 // astray are the domains at which somebody else answers, or nobody. It asks
 // as a visitor would, by name.
 func (r *run) astray(ctx context.Context) []string {
-	there := make([]bool, len(r.site.Domains))
+	return r.Astray(ctx, r.site, r.birth.Attempt)
+}
+
+// Astray is the same of any attempt.
+func (o *Operator) Astray(ctx context.Context, site Site, attempt string) []string {
+	there := make([]bool, len(site.Domains))
 	var g errgroup.Group
-	for i, name := range r.site.Domains {
+	for i, name := range site.Domains {
 		g.Go(func() error {
 			ctx, cancel := context.WithTimeout(ctx, probe.Timeout)
 			defer cancel()
-			d := r.door(name, false)
+			d := o.door(site, name, false)
 			d.Host = name
 			id, err := d.Identity(ctx, d.Client())
-			there[i] = err == nil && id == r.birth.Attempt
+			there[i] = err == nil && id == attempt
 			return nil
 		})
 	}
 	g.Wait()
 	var out []string
-	for i, name := range r.site.Domains {
+	for i, name := range site.Domains {
 		if !there[i] {
 			out = append(out, name)
 		}

@@ -22,6 +22,8 @@ type Step struct {
 	// after tells that the step comes after the confirm: its failure leaves
 	// something over, and undoes nothing.
 	after bool
+	// stops tells that an interrupt in the middle of it ends it all the same.
+	stops bool
 }
 
 // A Plan is what a command will do. It is made from a survey without any
@@ -157,6 +159,7 @@ func (p *Plan) commit() []Step {
 		{Name: "gate", Title: fmt.Sprintf("on its own address: GET %s is %d, %d times in a row within %s; services up; no usual port open but 22, 80, 443",
 			h.Path, h.Status, h.Successes, brief(h.Deadline)), run: (*run).gate},
 	}
+	steps = append(steps, p.beforeSwitch()...)
 	if p.guards() {
 		steps = append(steps, Step{Name: "guard", Title: p.guardTitle(), run: (*run).arm})
 	}
@@ -173,9 +176,10 @@ func (p *Plan) commit() []Step {
 	if p.watches() {
 		steps = append(steps, Step{Name: watchStep, Title: p.watchTitle(), run: (*run).watch, commits: true})
 	}
-	return append(steps,
+	steps = append(steps,
 		Step{Name: "retire", Title: p.retireTitle(), run: (*run).retire, after: true},
 		Step{Name: "record", Title: "write it into the history, which stays with the live droplet", run: (*run).record, after: true})
+	return append(steps, p.afterRelease()...)
 }
 
 func (p *Plan) createTitle() string {

@@ -33,6 +33,16 @@ func (w *World) orderFaults(site Site, c *Candidate) []Fault {
 	return faults
 }
 
+// SiteFaults are the reasons that lie in what there is already of the site: its
+// address, another release, a guard, records, firewall, network and project.
+func (w *World) SiteFaults(site Site) []Fault {
+	var faults []Fault
+	for _, check := range []func(Site) []Fault{w.quotaFaults, w.ipFaults, w.rivalFaults, w.GuardFaults, w.AroundFaults, w.projectFaults, w.vpcFaults} {
+		faults = append(faults, check(site)...)
+	}
+	return faults
+}
+
 func (w *World) accountFaults(site Site) []Fault {
 	var out []Fault
 	if w.Account.Status == "locked" {
@@ -218,6 +228,9 @@ func (w *World) rivalFaults(Site) []Fault {
 // leaseFor is how long a candidate may need until it is live or given up.
 func leaseFor(site Site) time.Duration {
 	gated := site.BootWithin + handoffWithin + site.Health.Deadline
+	if len(site.Hooks.BeforeSwitch) > 0 {
+		gated += site.Hooks.Deadline + hookEnds
+	}
 	if site.Guard {
 		return gated + reachWithin + guardFor + guardPersists
 	}

@@ -122,6 +122,7 @@ func (o *Operator) Execute(ctx context.Context, p *Plan) (*Report, error) {
 		r.report.Snapshot = reportOf(*p.Base, p.World.Now)
 	}
 	err := r.steps(ctx)
+	r.onFailure(ctx, err)
 	r.report.Verb, r.report.App, r.report.Release = p.Verb, p.Site.App, p.Release
 	r.report.Attempt, r.report.Droplet = r.birth.Attempt, r.droplet.ID
 	r.report.IP, r.report.Address = r.ip, r.droplet.Address(r.ip)
@@ -190,9 +191,10 @@ func (r *run) step(ctx context.Context, s Step) error {
 }
 
 // onward lets what follows the confirm finish after an interrupt: the release
-// serves, and the marks that say so are part of it.
+// serves, and the marks that say so are part of it. A step that an interrupt
+// stops is one that came before it.
 func (r *run) onward(ctx context.Context, s Step) context.Context {
-	if s.after {
+	if s.after && !(s.stops && ctx.Err() == nil) {
 		return context.WithoutCancel(ctx)
 	}
 	return ctx
@@ -312,6 +314,8 @@ func (r *run) hintFor(s Step, err error) string {
 		return "wait until it is done; if its operator is gone for good: cattle gc --attempt " + first.m.Birth.Attempt
 	case s.Name == "create" && r.plan.Base != nil && gone(err):
 		return "the snapshot was deleted meanwhile, or cannot be used any more: release again, or do without with --no-snapshot"
+	case s.Name == BeforeSwitch:
+		return "hooks.before_switch of the profile has refused it; what it said is above"
 	case s.Name == "guard":
 		return "the live droplet holds the guard; without one: release.guard: false, or --no-handoff where that droplet cannot be reached any more"
 	case s.Name == "handoff":

@@ -47,6 +47,7 @@ type Site struct {
 	// Guard has the live droplet take the reserved IP back by itself, if the
 	// operator vanishes between switch and confirm.
 	Guard bool
+	Hooks Hooks
 	// Untrusted is set when the certificates come from a test authority: names
 	// and dates are verified then, the issuer is not.
 	Untrusted bool
@@ -87,6 +88,9 @@ type Operator struct {
 	// GuardToken is the API token that a guarded release hands to the live
 	// droplet while it switches: reserved_ip:update is all that it needs. A plan without a guard wants none.
 	GuardToken interface{ Reveal() string }
+	// RunHook runs a command of the operator's and ends it with its deadline, or
+	// with ctx, whose cause is the error then. A plan without hooks wants none.
+	RunHook func(context.Context, Hook) error
 	// By is who the history names for what this operator does.
 	By droplets.Author
 	// Emit is told of all that happens, from several goroutines but never at

@@ -39,6 +39,7 @@ const (
 	Armed     What = "armed"    // the dead-man switch of Droplet was; Note: the attempt that it goes off against
 	Disarmed  What = "disarmed"
 	Fired     What = "fired"
+	Mailed    What = "mailed" // Droplet's Postfix took a mail; Note: all of it
 )
 
 // Changes are those since the start, in the order in which they happened. Like

@@ -100,6 +100,12 @@ func (p place) host(name string) program {
 		return p.tar
 	case "docker":
 		return p.docker
+	case "df":
+		return p.df
+	case "find":
+		return p.find
+	case "sendmail", "/usr/sbin/sendmail":
+		return p.sendmail
 	case broughtScript:
 		there := false
 		p.with(func(d *droplet, _ time.Time) { there = p.cloud.seed(d).files[broughtScript] != nil })

@@ -69,9 +69,10 @@ func (p place) machineFiles(all map[string]keptFile, d *droplet, now time.Time) 
 	for name, data := range seed.files {
 		all[name] = keptFile{Mode: cmp.Or(seed.modes[name], 0o644), Time: born, Data: data}
 	}
-	for _, name := range []string{"/root", "/tmp", "/var/log"} {
+	for _, name := range []string{"/root", "/run", "/tmp", "/var/log"} {
 		all[name] = keptFile{Folder: true, Mode: 0o755, Time: born}
 	}
+	all["/proc/meminfo"] = keptFile{Mode: 0o444, Time: now, Data: []byte(p.cloud.memory(d))}
 	run := p.cloud.boot(d)
 	for _, r := range run.steps {
 		if !r.end.IsZero() && !r.end.After(now) && r.state != "skipped" {

@@ -40,7 +40,7 @@ func (c *Cloud) systemJournal(d *droplet, now time.Time) (all []journalEntry) {
 	if run.done("nginx", now) {
 		started(run.at("nginx"), "nginx.service", "Started nginx.service - A high performance web server and a reverse proxy server.")
 	}
-	if slices.Contains(m.Packages, "postfix") && run.done("mail", now) {
+	if c.seed(d).mails() && run.done("mail", now) {
 		add(run.at("mail"), map[string]string{"MESSAGE": "starting the Postfix mail system", "SYSLOG_IDENTIFIER": "postfix/postfix-script",
 			"SYSLOG_FACILITY": "2", "_SYSTEMD_UNIT": "postfix.service", "_TRANSPORT": "syslog"})
 	}

@@ -111,7 +111,7 @@ func open(t testing.TB, key Key, opt sandbox.Options) *Bench {
 // Operator is somebody with that key whose way to the cloud takes no time and
 // never fails.
 func (b *Bench) Operator(key Key) *release.Operator {
-	return &release.Operator{Cloud: b.api(named{b.Cloud.Client().Transport, calm}), Dialer: inside{b.Cloud}, Login: key.login, GuardToken: plainKey(guardToken), Emit: b.Record}
+	return &release.Operator{Cloud: b.api(named{b.Cloud.Client().Transport, calm}), Dialer: inside{b.Cloud}, Login: key.login, GuardToken: plainKey(guardToken), RunHook: calmly, Emit: b.Record}
 }
 
 func (b *Bench) api(over http.RoundTripper) droplets.Cloud {

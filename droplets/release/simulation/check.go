@@ -30,6 +30,7 @@ const (
 	guards      = "a guard takes back what nobody confirmed, and nothing else"
 	remembered  = "what is done is in the history of what serves, and none of it is lost"
 	undone      = "what an interrupt ends is undone"
+	hooksRun    = "hooks run once, in their moment, and are told what is true"
 )
 
 type violation struct{ rule, text string }
@@ -64,6 +65,7 @@ func (b *Bench) judge(s *schedule) {
 		}
 		b.judgeOutcome(r, s)
 		b.judgeHistory(r, s)
+		b.judgeHooks(r)
 		b.judgeAround(r)
 		if s.interruptsOnly() && r.who != earlier {
 			b.judgeUndone(r)

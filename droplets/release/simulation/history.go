@@ -35,6 +35,7 @@ type run struct {
 	report *release.Report
 	err    error
 	events []release.Event
+	hooks  []hookRun
 }
 
 func (b *Bench) runOf(o *release.Operator) *run {

@@ -61,6 +61,10 @@ func scenes() []*scene {
 		{name: "gc", before: two, keep: 0, more: orphan, verb: Collects},
 		{name: "bake", before: two, keep: 1, more: baked, verb: Bakes},
 		{name: "destroy", before: two, keep: 1, ends: true, verb: Destroys, more: func(b *Bench) { baked(b); orphan(b) }},
+		{name: "release, hooked, refused", before: two, keep: 1, fails: true, verb: Releases("v3"), site: hooked(refuses, works), variant: true},
+		{name: "release, hooked, hangs", before: two, keep: 1, fails: true, verb: Releases("v3"), site: hooked(hangs, works), variant: true},
+		{name: "release, hooked, late trouble", before: two, keep: 1, fails: true, verb: Releases("v3"), site: hooked(works, hangs), variant: true},
+		{name: "rollback, hooked", before: two, keep: 1, verb: RollsBack, site: hooked(refuses, works), variant: true},
 		{name: "first release, surrounded", keep: 1, verb: Releases("v3"), site: surrounded, variant: true},
 		{name: "release, surroundings differ", before: two, keep: 1, verb: Releases("v3"), site: surrounded, more: differs, variant: true},
 		{name: "rollback, surroundings differ", before: two, keep: 1, verb: RollsBack, site: surrounded, more: differs, variant: true},
@@ -155,6 +159,7 @@ func (th *theatre) begin(t *testing.T, s *scene, seed uint64, f func(*Bench)) {
 		defer b.Cloud.Close()
 		defer b.verbs.Wait()
 		b.Op = b.actor(calm).Operator
+		b.Op.RunHook = calmly
 		b.seed, b.ends = seed, s.ends
 		b.tries = 100 // the scene's own attempts count from 1
 		b.Site.Keep = s.keep

@@ -46,6 +46,7 @@ func (b *Bench) actor(name string) *actor {
 	a := &actor{wire: w, left: func() {}}
 	a.ctx, a.cancel = context.WithCancelCause(b.T.Context())
 	a.Operator = &release.Operator{Cloud: b.api(w), Dialer: w, Login: b.key.login, GuardToken: plainKey(guardToken),
+		RunHook: w.runHook,
 		Emit: func(e release.Event) {
 			if !w.isDead() {
 				b.say(name, e)

@@ -1,0 +1,21 @@
+package hook
+
+import (
+	"os/exec"
+	"syscall"
+)
+
+// apart puts the command into a process group of its own, so that all of it
+// can be ended, and an interrupt at the terminal does not reach it by itself.
+// It does not outlive this process.
+func apart(cmd *exec.Cmd) {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+}
+
+// signal tells the group to end, or kills it.
+func signal(cmd *exec.Cmd, kill bool) error {
+	if kill {
+		return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+	}
+	return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM)
+}
