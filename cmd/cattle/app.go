@@ -50,7 +50,7 @@ func newApp(std stdio) *cli.App {
 			initCommand(std), secretsCommand(std), checkCommand(std), renderCommand(std), planCommand(std),
 			releaseCommand(std), rollbackCommand(std), rebuildCommand(std), unpinCommand(std), bakeCommand(std),
 			statusCommand(std), historyCommand(std), logsCommand(std), execCommand(std), cpCommand(std), sshCommand(std), gcCommand(std), destroyCommand(std),
-			sandboxCommand(std), demoCommand(std), rehearseCommand(std), doctorCommand(std), versionCommand(std),
+			sandboxCommand(std), demoCommand(std), rehearseCommand(std), doctorCommand(std), explainCommand(std), versionCommand(std),
 		},
 		CustomAppHelpTemplate: helpTemplate,
 	}

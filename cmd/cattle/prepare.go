@@ -162,7 +162,7 @@ func pins(ctx context.Context, o *release.Operator, w *release.World, refs []str
 			case err == nil:
 				out[ref] = digest
 			case droplets.ImageMissing(err):
-				faults = append(faults, release.Fault{Input: true, Msg: "there is no image " + ref, Hint: "docker push " + ref})
+				faults = append(faults, release.Fault{Code: "image-missing", Input: true, Msg: "there is no image " + ref, Hint: "docker push " + ref})
 			default:
 				notices = append(notices, fmt.Sprintf("%v: not checked and not pinned", err))
 			}

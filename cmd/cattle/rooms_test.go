@@ -18,6 +18,7 @@ func mayImport() map[string][]string {
 		"cattle/profiles":                  {},
 		"cattle/secrets":                   {},
 		"cattle/examples":                  {},
+		"cattle/docs":                      {},
 		"cattle/profiles/guess":            {"cattle/profiles", "cattle/secrets"},
 		"cattle/cmd/cattle/editor":         {},
 		"cattle/cloudinit":                 {"cattle/profiles", "cattle/secrets"},
@@ -37,7 +38,7 @@ func mayImport() map[string][]string {
 		"cattle/droplets/sandbox/described":  {},
 		"cattle/cmd/cattle": {"cattle/profiles", "cattle/secrets", "cattle/cloudinit", "cattle/droplets", "cattle/droplets/release",
 			"cattle/droplets/release/probe", "cattle/droplets/sandbox", "cattle/droplets/sandbox/nspawn",
-			"cattle/droplets/sandbox/internet", "cattle/droplets/measure", "cattle/droplets/look", "cattle/examples",
+			"cattle/droplets/sandbox/internet", "cattle/droplets/measure", "cattle/droplets/look", "cattle/examples", "cattle/docs",
 			"cattle/profiles/guess", "cattle/cmd/cattle/editor", "cattle/cmd/cattle/terminal", "cattle/cmd/cattle/page"},
 	}
 }
