@@ -17,10 +17,14 @@ func checkCommand(std stdio) *cli.Command {
 	return &cli.Command{
 		Name: "check", Usage: "find every fault of the profile and of the files that it names", OnUsageError: usage,
 		Flags: []cli.Flag{fileFlag(), jsonFlag(),
-			&cli.BoolFlag{Name: "strict", Usage: "take warnings for faults"}},
+			&cli.BoolFlag{Name: "strict", Usage: "take warnings for faults"},
+			&cli.BoolFlag{Name: "schema", Usage: "print the JSON Schema of cattle.yaml, for editors, and check nothing"}},
 		Action: func(c *cli.Context) error {
 			if err := wantArgs(c, 0, 0); err != nil {
 				return err
+			}
+			if c.Bool("schema") {
+				return schema(std)
 			}
 			return check(c.Context, std, c.String("file"), c.Bool("strict"), c.Bool("json"))
 		},
