@@ -106,7 +106,7 @@ func (s schemer) value(path string, t reflect.Type) Schema {
 	case t.Kind() == reflect.Map:
 		out = Schema{"type": []string{"object", "null"}, "additionalProperties": orNull(text())}
 	case t == reflect.TypeFor[time.Duration]():
-		out = orNull(durations())
+		out = durations()
 	case t.Kind() == reflect.Int:
 		out = orNull(s.limited(path, Schema{"type": []string{"integer"}}))
 	case t.Kind() == reflect.Bool:
@@ -120,10 +120,12 @@ func (s schemer) value(path string, t reflect.Type) Schema {
 // text takes any scalar: 0644 and 1.10 mean themselves.
 func text() Schema { return Schema{"type": []string{"string", "number", "boolean"}} }
 
-// durations are what parseDuration takes, and a bare 0.
+// durations are what parseDuration takes, and a bare 0. Editors show the
+// messages in place of their own.
 func durations() Schema {
-	return Schema{"type": []string{"string", "integer"}, "minimum": 0, "maximum": 0, "minLength": 1,
-		"pattern": `^(\d{1,6}d)?([+-]?((\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h))+|[+-]?0)?$`}
+	const say = "a duration, such as 30s, 10m or 7d"
+	return Schema{"errorMessage": say, "anyOf": []Schema{{"type": []string{"string", "null"}, "errorMessage": say, "minLength": 1, "patternErrorMessage": say,
+		"pattern": `^(\d{1,6}d)?([+-]?((\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h))+|[+-]?0)?$`}, {"const": 0, "errorMessage": say}}}
 }
 
 func (s schemer) limited(path string, out Schema) Schema {

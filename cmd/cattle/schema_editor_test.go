@@ -44,9 +44,9 @@ func TestClientsEditor(t *testing.T) {
 	if marks := e.open(t, "sound.yaml", sound); len(marks) > 0 {
 		t.Errorf("a sound profile has marks: %v", marks)
 	}
-	wrong := modeline + docProfile + "imge: x\ndroplet: {image: windows}\nhealth: {interval: 5, status: ok}\n"
+	wrong := modeline + docProfile + "imge: x\ndroplet: {image: windows}\nhealth: {interval: 5, status: ok, timeout: soon}\n"
 	marks := fmt.Sprint(e.open(t, "wrong.yaml", wrong))
-	for _, want := range []string{"5: Property imge is not allowed", "6: Value is not accepted. Valid values: \"debian-13-x64\"", "7: Value is above the maximum", "7: Incorrect type"} {
+	for _, want := range []string{"5: Property imge is not allowed", "6: Value is not accepted. Valid values: \"debian-13-x64\"", "7: a duration, such as 30s", "7: Incorrect type"} {
 		if !strings.Contains(marks, want) {
 			t.Errorf("no mark %q among %s", want, marks)
 		}
