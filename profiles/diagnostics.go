@@ -106,9 +106,13 @@ func (ds Diagnostics) counted() string {
 
 func (d Diagnostic) text(p paint) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s %s [%s]\n",
+	message := printable(d.Message)
+	if d.Code != "" {
+		message += " [" + d.Code + "]"
+	}
+	fmt.Fprintf(&b, "%s %s %s\n",
 		p.bold(printable(d.place()+":")),
-		p.severity(d.Severity), printable(d.Message), d.Code)
+		p.severity(d.Severity), message)
 	if d.Source != "" {
 		fmt.Fprintf(&b, "  %s\n  %s%s\n", d.Source, strings.Repeat(" ", max(d.caret-1, 0)), p.green("^"))
 	}
