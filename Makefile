@@ -80,13 +80,13 @@ e2e-images: build
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o bin/e2e/sops github.com/getsops/sops/v3/cmd/sops
 
 # Clients that nobody here wrote, on the sandbox: Debian's ansible, packer and
-# python3-digitalocean, and npm's dots-wrapper, which is fetched. With
+# python3-digitalocean, and npm's dots-wrapper and yaml-language-server, which are fetched. With
 # CATTLE_OPENAPI, as make test.
 clients:
 	@mkdir -p bin/clients && cp droplets/sandbox/testdata/clients/package*.json bin/clients/
 	cd bin/clients && npm ci --silent --no-audit --no-fund --ignore-scripts
 	CATTLE_CLIENTS_NODE=$(CURDIR)/bin/clients/node_modules \
-		$(GO) test -tags clients -count=1 -timeout 15m -run TestClients -v ./droplets/sandbox/
+		$(GO) test -tags clients -count=1 -timeout 15m -run TestClients -v ./droplets/sandbox/ ./cmd/cattle/
 
 lint:
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$unformatted" || { echo "not gofmt-clean: $$unformatted"; exit 1; }
@@ -95,7 +95,7 @@ lint:
 	$(GO) vet -tags chaos ./cmd/cattle/
 	$(GO) vet -tags seen ./cmd/cattle/
 	$(GO) vet -tags podman ./cmd/cattle/ ./cmd/cattle/builder/
-	$(GO) vet -tags clients ./droplets/sandbox/
+	$(GO) vet -tags clients ./droplets/sandbox/ ./cmd/cattle/
 	$(GO) vet -tags e2e ./cmd/cattle/ ./droplets/sandbox/nspawn/
 	$(GO) tool staticcheck ./...
 	$(GO) tool staticcheck -tags e2e ./cmd/cattle/ ./droplets/sandbox/nspawn/

@@ -70,7 +70,7 @@ func wrap(err error, format string, args ...any) error {
 	if errors.As(err, &answer) && answer.Response != nil {
 		return &APIError{Op: op, Status: answer.Response.StatusCode, Message: Line(answer.Message), RequestID: Line(answer.RequestID)}
 	}
-	return fmt.Errorf("%s: %w", op, err)
+	return &NoAnswer{op, err}
 }
 
 // ended is wrap for deletes, where "not there" is success.

@@ -22,6 +22,17 @@ func (e *APIError) Error() string {
 	return s
 }
 
+// NoAnswer means that the API was asked and nothing came back: whether the
+// request was carried out is open.
+type NoAnswer struct {
+	Op  string // as in APIError
+	Err error
+}
+
+func (e *NoAnswer) Error() string { return e.Op + ": " + e.Err.Error() }
+
+func (e *NoAnswer) Unwrap() error { return e.Err }
+
 // StatusOf is the HTTP status that the API answered with; 0 when it did not
 // answer, which leaves open whether the request was carried out.
 func StatusOf(err error) int {

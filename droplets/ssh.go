@@ -31,6 +31,17 @@ func (e *AuthError) Error() string {
 
 func (e *AuthError) Unwrap() error { return e.Err }
 
+// A SilentError means that nothing like SSH answers at the droplet's address:
+// it may be off, still booting, or behind something that lets nobody through.
+type SilentError struct {
+	Address string
+	Err     error
+}
+
+func (e *SilentError) Error() string { return e.Err.Error() }
+
+func (e *SilentError) Unwrap() error { return e.Err }
+
 // connectTimeout bounds one TCP connection and SSH handshake. A droplet that
 // is up answers in well under a second; one that is not is tried again.
 const connectTimeout = 10 * time.Second
@@ -43,7 +54,7 @@ func Connect(ctx context.Context, dialer Dialer, login *Login, address, hostKey 
 	defer cancel()
 	conn, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(address, "22"))
 	if err != nil {
-		return nil, err
+		return nil, &SilentError{address, err}
 	}
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	client, err := handshake(conn, login, address, hostKey)
@@ -81,7 +92,7 @@ func handshake(conn net.Conn, login *Login, address, hostKey string) (*ssh.Clien
 	case err != nil && verified && !isNetwork(err):
 		return nil, &AuthError{Address: address, Err: err}
 	case err != nil:
-		return nil, err
+		return nil, &SilentError{address, err}
 	}
 	return ssh.NewClient(c, chans, reqs), nil
 }

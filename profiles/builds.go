@@ -59,7 +59,7 @@ func (c *checker) ownOrder(release string) []Order {
 	}
 	o := Order{Ref: imageFor(c.p.Image, release), Context: b.Context, Dockerfile: filepath.Join(b.Context, b.Dockerfile), Target: b.Target}
 	if strings.Contains(o.Ref, "@") {
-		c.errorf(c.placed("image"), "write it with the release as its tag", "%s has a digest already: nothing that is built now will be that", quote(o.Ref))
+		c.errorf("keys-exclude", c.placed("image"), "write it with the release as its tag", "%s has a digest already: nothing that is built now will be that", quote(o.Ref))
 	}
 	scope := c.p.scope(release)
 	for _, name := range slices.Sorted(maps.Keys(b.Args)) {
@@ -67,7 +67,7 @@ func (c *checker) ownOrder(release string) []Order {
 		value, ok := spelled(e.envText(b.Args[name]))
 		at := c.placed(join("build.args", name))
 		for _, bad := range e.complaints {
-			c.errorf(at, scope.hint(bad), "%s", bad.message)
+			c.errorf("compose-variable", at, scope.hint(bad), "%s", bad.message)
 		}
 		if !ok {
 			c.secretArg(at, name)
@@ -86,7 +86,7 @@ func (c *checker) placed(path string) pos {
 }
 
 func (r *report) secretArg(at pos, name string) {
-	r.errorf(at, "have the app read it when it runs, from its environment", "build argument %s is a secret, and whoever has the image can read its arguments", quote(name))
+	r.errorf("secret-readable", at, "have the app read it when it runs, from its environment", "build argument %s is a secret, and whoever has the image can read its arguments", quote(name))
 }
 
 // spelled is interpolated text with a literal $ for each $$; ok is false where
@@ -119,7 +119,7 @@ func (c *composed) orders(dir string, r *report) (out []Order) {
 		o := c.order(dir, name, s, r)
 		before, again := made[o.Ref]
 		if again && !reflect.DeepEqual(before, o) {
-			r.errorf(c.place("services", name, "image"), "give each build an image of its own, such as …/"+name+":${RELEASE}",
+			r.errorf("given-twice", c.place("services", name, "image"), "give each build an image of its own, such as …/"+name+":${RELEASE}",
 				"%s is built in two ways", quote(o.Ref))
 		}
 		if !again {
@@ -134,14 +134,14 @@ func (c *composed) order(dir, name string, s types.ServiceConfig, r *report) Ord
 	b := s.Build
 	c.unsupported(name, b, r)
 	if strings.Contains(s.Image, "@") {
-		r.errorf(c.place("services", name, "image"), "write it with ${RELEASE} as its tag", "%s has a digest already: nothing that is built now will be that", quote(s.Image))
+		r.errorf("keys-exclude", c.place("services", name, "image"), "write it with ${RELEASE} as its tag", "%s has a digest already: nothing that is built now will be that", quote(s.Image))
 	}
 	o := Order{Ref: s.Image, Context: within(dir, b.Context), Target: b.Target}
 	o.Dockerfile = within(o.Context, b.Dockerfile)
 	if err := checkFolder(o.Context); err != nil {
-		r.errorf(c.place("services", name, "build", "context"), "a folder, relative to the first compose file", "context of service %s: %s: %s", quote(name), quote(b.Context), reason(err))
+		r.errorf("file-missing", c.place("services", name, "build", "context"), "a folder, relative to the first compose file", "context of service %s: %s: %s", quote(name), quote(b.Context), reason(err))
 	} else if err := checkFile(o.Dockerfile); err != nil {
-		r.errorf(c.place("services", name, "build", "dockerfile"), fileHint(err, "the path is relative to the context"), "dockerfile of service %s: %s: %s", quote(name), quote(b.Dockerfile), reason(err))
+		r.errorf("file-missing", c.place("services", name, "build", "dockerfile"), fileHint(err, "the path is relative to the context"), "dockerfile of service %s: %s: %s", quote(name), quote(b.Dockerfile), reason(err))
 	}
 	c.unset(name, b, r)
 	for _, arg := range slices.Sorted(maps.Keys(b.Args)) {
@@ -163,7 +163,7 @@ func (c *composed) unset(name string, b *types.BuildConfig, r *report) {
 	for _, f := range c.files {
 		for _, arg := range loneArgs(f.tree.get("services").get(name)) {
 			if b.Args[arg.value] == nil {
-				r.errorf(arg.pos, "set it under env in the profile", "nothing sets the build argument %s", quote(arg.value))
+				r.errorf("compose-variable", arg.pos, "set it under env in the profile", "nothing sets the build argument %s", quote(arg.value))
 			}
 		}
 	}
@@ -181,7 +181,7 @@ func (c *composed) unsupported(name string, b *types.BuildConfig, r *report) {
 		if key == "platforms" && slices.Equal(b.Platforms, []string{Platform}) {
 			continue
 		}
-		r.errorf(c.place("services", name, "build", key), "leave it out, or build and push the image yourself and release without --build",
+		r.errorf("unknown-key", c.place("services", name, "build", key), "leave it out, or build and push the image yourself and release without --build",
 			"build.%s of service %s: release --build knows context, dockerfile, target and args", key, quote(name))
 	}
 }

@@ -45,16 +45,16 @@ func (c *checker) given(path string) bool {
 }
 
 // wrong reports a fault in the value of a path.
-func (c *checker) wrong(path, hint, format string, args ...any) {
+func (c *checker) wrong(code, path, hint, format string, args ...any) {
 	if !c.suppressed(path) {
-		c.errorf(c.at(path), hint, format, args...)
+		c.errorf(code, c.at(path), hint, format, args...)
 	}
 }
 
 // missing reports a fault at the key of a path.
-func (c *checker) missing(path, hint, format string, args ...any) {
+func (c *checker) missing(code, path, hint, format string, args ...any) {
 	if !c.suppressed(path) {
-		c.errorf(c.keyAt(path), hint, format, args...)
+		c.errorf(code, c.keyAt(path), hint, format, args...)
 	}
 }
 
@@ -89,7 +89,7 @@ func parents(paths map[string]bool) map[string]bool {
 // matches reports a value that is given and does not match.
 func (c *checker) matches(path, value string, pattern *regexp.Regexp, what, hint string) {
 	if value != "" && !pattern.MatchString(value) {
-		c.wrong(path, hint, "%s is not %s: %s", path, what, quote(value))
+		c.wrong("wrong-form", path, hint, "%s is not %s: %s", path, what, quote(value))
 	}
 }
 
@@ -136,7 +136,7 @@ func (c *checker) fields() {
 
 func (c *checker) app() {
 	if c.p.App == "" {
-		c.wrong("app", "app: "+c.suggestedApp(), "app is missing: it names the site in droplets and tags")
+		c.wrong("missing-key", "app", "app: "+c.suggestedApp(), "app is missing: it names the site in droplets and tags")
 		return
 	}
 	c.matches("app", c.p.App, appPattern,
@@ -170,20 +170,20 @@ func (c *checker) droplet() {
 	c.matches("droplet.region", d.Region, slugPattern, "a slug", "such as nyc3, fra1 or sgp1")
 	c.matches("droplet.size", d.Size, slugPattern, "a slug", "such as s-1vcpu-1gb")
 	if _, ok := ImageFamily(d.Image); d.Image != "" && !ok {
-		c.wrong("droplet.image", strings.Join(Images(), " or "), "droplet.image is not one that cattle makes machines of: %s", quote(d.Image))
+		c.wrong("unknown-value", "droplet.image", strings.Join(Images(), " or "), "droplet.image is not one that cattle makes machines of: %s", quote(d.Image))
 	}
 	c.matches("droplet.vpc", d.VPC, uuidPattern, "a VPC's UUID", "`doctl vpcs list` shows it")
 	for i, tag := range d.Tags {
 		c.matches(join("droplet.tags", itoa(i)), tag, tagPattern, "a tag", "letters, digits and _ : -")
 		if len(tag) > 255 {
-			c.wrong(join("droplet.tags", itoa(i)), "255 at most", "droplet.tags.%d has %d characters", i, len(tag))
+			c.wrong("wrong-form", join("droplet.tags", itoa(i)), "255 at most", "droplet.tags.%d has %d characters", i, len(tag))
 		}
 	}
 	if c.p.ReservedIP == "" {
 		return
 	}
 	if ip, err := netip.ParseAddr(c.p.ReservedIP); err != nil || !ip.Is4() {
-		c.wrong("reserved_ip", "leave it out and the first release makes one",
+		c.wrong("wrong-form", "reserved_ip", "leave it out and the first release makes one",
 			"reserved_ip is not an IPv4 address: %s", quote(c.p.ReservedIP))
 	}
 }
@@ -194,14 +194,14 @@ func (c *checker) source() {
 	switch {
 	case c.suppressed("image") || c.suppressed("compose") || c.suppressed("port"):
 	case p.Image == "" && len(p.Compose) == 0:
-		c.wrong("", "image: ghcr.io/me/"+c.suggestedApp()+" and port: 8000, or compose: compose.yaml", "nothing to run: there is neither image nor compose")
+		c.wrong("missing-key", "", "image: ghcr.io/me/"+c.suggestedApp()+" and port: 8000, or compose: compose.yaml", "nothing to run: there is neither image nor compose")
 	case len(p.Compose) == 0 && !c.given("port"):
-		c.missing("image", "port: 8000", "an image needs the port that it listens on")
+		c.missing("missing-key", "image", "port: 8000", "an image needs the port that it listens on")
 	case len(p.Compose) > 0 && c.given("port"):
-		c.missing("port", "routes say the port: `routes: [{to: \"web:8000\"}]`", "port goes with image, not with compose")
+		c.missing("keys-exclude", "port", "routes say the port: `routes: [{to: \"web:8000\"}]`", "port goes with image, not with compose")
 	}
 	if c.given("port") && len(p.Compose) == 0 && (p.Port < 1 || p.Port > 65535) {
-		c.wrong("port", "1 to 65535", "port is out of range: %d", p.Port)
+		c.wrong("out-of-range", "port", "1 to 65535", "port is out of range: %d", p.Port)
 	}
 	if p.Image != "" {
 		c.image()
@@ -211,7 +211,7 @@ func (c *checker) source() {
 func (c *checker) image() {
 	ref := imageFor(c.p.Image, placeholderRelease)
 	if why := badImage(ref); why != "" {
-		c.wrong("image", "such as ghcr.io/me/blog, or with a tag ghcr.io/me/blog:${RELEASE}",
+		c.wrong("wrong-form", "image", "such as ghcr.io/me/blog, or with a tag ghcr.io/me/blog:${RELEASE}",
 			"image is not an image reference: %s: %s", quote(c.p.Image), why)
 	}
 }
@@ -221,10 +221,10 @@ func (c *checker) env() {
 	for _, key := range slices.Sorted(maps.Keys(c.p.Env)) {
 		path := join("env", key)
 		if !envPattern.MatchString(key) {
-			c.missing(path, "letters, digits and _, not beginning with a digit", "%s is not a name of an environment variable", quote(key))
+			c.missing("wrong-form", path, "letters, digits and _, not beginning with a digit", "%s is not a name of an environment variable", quote(key))
 		}
 		for _, bad := range s.complaints[key] {
-			c.errorf(locate(c.at(path), bad.ref), c.secretHint(bad.name), "%s: %s", path, c.secretMessage(bad))
+			c.errorf("secret-undefined", locate(c.at(path), bad.ref), c.secretHint(bad.name), "%s: %s", path, c.secretMessage(bad))
 		}
 	}
 	maps.Copy(c.used, s.used)
@@ -234,10 +234,10 @@ func (c *checker) tls() {
 	t := c.p.TLS
 	c.matches("tls.email", t.Email, mailPattern, "an e-mail address", "such as me@example.com")
 	if t.Directory != "" && (!urlPattern.MatchString(t.Directory) || !strings.HasPrefix(t.Directory, "https://")) {
-		c.wrong("tls.directory", "such as "+letsEncrypt, "tls.directory is not an https URL: %s", quote(t.Directory))
+		c.wrong("wrong-form", "tls.directory", "such as "+letsEncrypt, "tls.directory is not an https URL: %s", quote(t.Directory))
 	}
 	if t.Directory != "" && t.Staging {
-		c.wrong("tls.staging", "keep one of them", "staging is Let's Encrypt's: it cannot be had with another directory")
+		c.wrong("keys-exclude", "tls.staging", "keep one of them", "staging is Let's Encrypt's: it cannot be had with another directory")
 	}
 	setDefault(&c.p.TLS.Directory, map[bool]string{false: letsEncrypt, true: letsEncryptStaging}[t.Staging])
 }
@@ -249,9 +249,9 @@ func (c *checker) firewall() {
 		path := join("firewall.ssh_from", itoa(i))
 		switch {
 		case errAddr != nil && errPrefix != nil:
-			c.wrong(path, "such as 203.0.113.7 or 203.0.113.0/24", "%s is not an address or CIDR block: %s", path, quote(from))
+			c.wrong("wrong-form", path, "such as 203.0.113.7 or 203.0.113.0/24", "%s is not an address or CIDR block: %s", path, quote(from))
 		case errPrefix == nil && prefix.Masked() != prefix:
-			c.wrong(path, "did you mean "+quote(prefix.Masked().String())+"?", "%s has bits set beyond its mask: %s", path, quote(from))
+			c.wrong("wrong-form", path, "did you mean "+quote(prefix.Masked().String())+"?", "%s has bits set beyond its mask: %s", path, quote(from))
 		}
 	}
 }

@@ -47,14 +47,14 @@ func validHost(name string) bool {
 
 func (c *checker) domains() {
 	if len(c.p.Domains) == 0 {
-		c.missing("domains", "domain: blog.example.com", "no domain is given")
+		c.missing("missing-key", "domains", "domain: blog.example.com", "no domain is given")
 	}
 	for i, name := range c.p.Domains {
 		path := join("domains", itoa(i))
 		if why, hint := badHost(name); why != "" {
-			c.wrong(path, hint, "domain %s %s", quote(name), why)
+			c.wrong("wrong-form", path, hint, "domain %s %s", quote(name), why)
 		} else if slices.Index(c.p.Domains, name) < i {
-			c.wrong(path, "remove one of them", "domain %s is given twice", quote(name))
+			c.wrong("given-twice", path, "remove one of them", "domain %s is given twice", quote(name))
 		}
 	}
 }
@@ -66,7 +66,7 @@ func (c *checker) host(path, name string) {
 		return
 	}
 	if why, hint := badHost(name); why != "" {
-		c.wrong(path, hint, "host %s %s", quote(name), why)
+		c.wrong("wrong-form", path, hint, "host %s %s", quote(name), why)
 		return
 	}
 	if !slices.Contains(c.p.Domains, name) {
@@ -74,6 +74,6 @@ func (c *checker) host(path, name string) {
 		if hint == "" {
 			hint = "add it to domains"
 		}
-		c.wrong(path, hint, "host %s is not one of the domains", quote(name))
+		c.wrong("host-not-a-domain", path, hint, "host %s is not one of the domains", quote(name))
 	}
 }

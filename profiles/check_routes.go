@@ -23,7 +23,7 @@ func (c *checker) routes(services map[string]bool) {
 		c.matches(join(at, "body_size"), r.BodySize, sizePattern, "a size", "such as 20m")
 		c.named(join(at, "auth"), r.Auth, "users")
 		if j := slices.IndexFunc(c.p.Routes, func(o Route) bool { return o.Host == r.Host && o.Path == r.Path }); j < i {
-			c.wrong(at, "each host and path goes to one place", "%s has the same host and path as routes.%d", at, j)
+			c.wrong("given-twice", at, "each host and path goes to one place", "%s has the same host and path as routes.%d", at, j)
 		}
 	}
 }
@@ -38,9 +38,9 @@ func (c *checker) targets(at string, r Route) {
 	slices.Sort(given)
 	switch {
 	case len(given) == 0:
-		c.wrong(at, "to: web:8000, redirect: https://… or static: /folder", "%s goes nowhere", at)
+		c.wrong("missing-key", at, "to: web:8000, redirect: https://… or static: /folder", "%s goes nowhere", at)
 	case len(given) > 1:
-		c.missing(join(at, given[1]), "keep one of them", "%s has %s: exactly one is allowed", at, listed(given))
+		c.missing("keys-exclude", join(at, given[1]), "keep one of them", "%s has %s: exactly one is allowed", at, listed(given))
 	}
 }
 
@@ -55,7 +55,7 @@ func (c *checker) to(at, to string, services map[string]bool) {
 	}
 	name, port, ok := splitTarget(to)
 	if !ok {
-		c.wrong(at, "such as web:8000 or unix:/run/app.sock", "%s is not service:port: %s", at, quote(to))
+		c.wrong("wrong-form", at, "such as web:8000 or unix:/run/app.sock", "%s is not service:port: %s", at, quote(to))
 		return
 	}
 	c.service(at, name, services, ":"+itoa(port))
@@ -73,7 +73,7 @@ func (c *checker) service(at, name string, services map[string]bool, suffix stri
 	} else if len(names) == 1 {
 		hint = "the only service is " + quote(names[0])
 	}
-	c.wrong(at, hint, "there is no service %s", quote(name))
+	c.wrong("service-unknown", at, hint, "there is no service %s", quote(name))
 }
 
 // splitTarget reads service:port.
@@ -90,13 +90,13 @@ func (c *checker) cron(services map[string]bool) {
 		job, at := &c.p.Cron[i], join("cron", itoa(i))
 		c.schedule(at, job.Schedule)
 		if len(job.Command) == 0 {
-			c.wrong(at, "command: bin/nightly", "%s has no command", at)
+			c.wrong("missing-key", at, "command: bin/nightly", "%s has no command", at)
 		}
 		if job.Service == "" && len(services) == 1 {
 			job.Service = sortedKeys(services)[0]
 		}
 		if job.Service == "" && services != nil {
-			c.wrong(at, "services are "+listed(sortedKeys(services)), "%s does not say in which service it runs", at)
+			c.wrong("service-unknown", at, "services are "+listed(sortedKeys(services)), "%s does not say in which service it runs", at)
 		} else if job.Service != "" {
 			c.service(join(at, "service"), job.Service, services, "")
 		}
@@ -110,17 +110,17 @@ func (c *checker) jobName(at string, job *Cron, i int, seen map[string]bool) {
 	}
 	c.matches(join(at, "name"), job.Name, cronName, "a name", "lower-case letters, digits and inner hyphens")
 	if seen[job.Name] {
-		c.wrong(join(at, "name"), "give each job its own name", "two jobs are called %s", quote(job.Name))
+		c.wrong("given-twice", join(at, "name"), "give each job its own name", "two jobs are called %s", quote(job.Name))
 	}
 	seen[job.Name] = true
 }
 
 func (c *checker) schedule(at, text string) {
 	if text == "" {
-		c.wrong(at, `schedule: "@daily"`, "%s has no schedule", at)
+		c.wrong("missing-key", at, `schedule: "@daily"`, "%s has no schedule", at)
 		return
 	}
 	if _, err := parseSchedule(text); err != nil {
-		c.wrong(join(at, "schedule"), `such as "30 4 * * *" or "@daily", in UTC`, "%s.schedule %s: %s", at, quote(text), err)
+		c.wrong("wrong-form", join(at, "schedule"), `such as "30 4 * * *" or "@daily", in UTC`, "%s.schedule %s: %s", at, quote(text), err)
 	}
 }

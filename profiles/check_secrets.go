@@ -14,10 +14,10 @@ func (c *checker) secrets() {
 		if hint == "" {
 			hint = listed(modes) + " are known"
 		}
-		c.wrong("secrets.deliver", hint, "secrets.deliver is not a way to deliver: %s", quote(string(s.Deliver)))
+		c.wrong("unknown-value", "secrets.deliver", hint, "secrets.deliver is not a way to deliver: %s", quote(string(s.Deliver)))
 	}
 	if s.Deliver == DeliverUserData && s.File != "" {
-		c.warnf(c.at("secrets.deliver"), "deliver: ssh keeps the key out of it",
+		c.warnf("deliver-user-data", c.at("secrets.deliver"), "deliver: ssh keeps the key out of it",
 			"the key to the secrets rides in user-data, which the cloud keeps and root on the droplet can always read")
 	}
 }
@@ -30,7 +30,7 @@ func (c *checker) named(path, value, what string) {
 	}
 	m := secretRef.FindStringSubmatch(value)
 	if m == nil {
-		c.wrong(path, "put it into the secrets file and write ${"+exampleName(path)+"} here",
+		c.wrong("secret-readable", path, "put it into the secrets file and write ${"+exampleName(path)+"} here",
 			"%s must be ${NAME} of a secret, not %s in plain text", path, what)
 		return
 	}
@@ -50,7 +50,7 @@ func (c *checker) secretExists(path, name string) {
 		return
 	}
 	bad := complaint{name: name, ref: "${" + name}
-	c.errorf(locate(c.at(path), bad.ref), c.secretHint(name), "%s: %s", path, c.secretMessage(bad))
+	c.errorf("secret-undefined", locate(c.at(path), bad.ref), c.secretHint(name), "%s: %s", path, c.secretMessage(bad))
 }
 
 func (c *checker) secretMessage(bad complaint) string {
@@ -80,7 +80,7 @@ func (c *checker) secretHint(name string) string {
 func (c *checker) unused() {
 	for _, name := range c.p.vault.names {
 		if !c.used[name] {
-			c.warnf(c.at("secrets.file"), "write ${"+name+"} where it is needed, or take it out of the file",
+			c.warnf("secret-unused", c.at("secrets.file"), "write ${"+name+"} where it is needed, or take it out of the file",
 				"nothing uses the secret %s", quote(name))
 		}
 	}

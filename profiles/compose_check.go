@@ -22,7 +22,7 @@ func (c *composed) check(r *report) {
 		c.checkVolumes(name, s, r)
 		c.checkPorts(name, s, r)
 		if s.NetworkMode == "host" {
-			r.warnf(c.place("services", name, "network_mode"), "remove network_mode and let a route reach the service",
+			r.warnf("host-network", c.place("services", name, "network_mode"), "remove network_mode and let a route reach the service",
 				"service %s uses the droplet's own network: every port that it opens is public but for the firewall", quote(name))
 		}
 	}
@@ -32,11 +32,11 @@ func (c *composed) check(r *report) {
 func (c *composed) checkImage(name string, s types.ServiceConfig, r *report) {
 	switch {
 	case s.Image == "" && s.Build != nil:
-		r.errorf(c.place("services", name, "build"), "push the image and write image: ghcr.io/me/"+name+":${RELEASE}",
+		r.errorf("build-without-image", c.place("services", name, "build"), "push the image and write image: ghcr.io/me/"+name+":${RELEASE}",
 			"service %s has build without image: a droplet builds nothing", quote(name))
 	case s.Image != "":
 		if why := badImage(s.Image); why != "" {
-			r.errorf(c.place("services", name, "image"), "", "%s is not an image reference: %s", quote(s.Image), why)
+			r.errorf("wrong-form", c.place("services", name, "image"), "", "%s is not an image reference: %s", quote(s.Image), why)
 		}
 	}
 }
@@ -54,12 +54,12 @@ func badImage(ref string) string {
 
 func (c *composed) checkFiles(name string, s types.ServiceConfig, r *report) {
 	if len(s.EnvFiles) > 0 {
-		r.errorf(c.place("services", name, "env_file"),
+		r.errorf("not-on-the-droplet", c.place("services", name, "env_file"),
 			"put plain values under env and secrets into the secrets file, and write environment: {NAME: \"${NAME}\"}",
 			"service %s has an env_file, which would put it into user-data in plain text", quote(name))
 	}
 	if len(s.LabelFiles) > 0 {
-		r.errorf(c.place("services", name, "label_file"), "write them under labels",
+		r.errorf("not-on-the-droplet", c.place("services", name, "label_file"), "write them under labels",
 			"service %s has a label_file, and the compose tree is not on the droplet", quote(name))
 	}
 }
@@ -70,7 +70,7 @@ func (c *composed) checkVolumes(name string, s types.ServiceConfig, r *report) {
 			continue
 		}
 		at := c.item(func(n *node) bool { return volumeTarget(n) == filepath.Clean(v.Target) }, "services", name, "volumes")
-		r.errorf(at, "put the file on the droplet with `files:` and mount its absolute path, or use a named volume",
+		r.errorf("not-on-the-droplet", at, "put the file on the droplet with `files:` and mount its absolute path, or use a named volume",
 			"service %s mounts the relative path %s, and the compose tree is not on the droplet", quote(name), quote(v.Source))
 	}
 }
@@ -109,16 +109,16 @@ func (c *composed) checkPorts(name string, s types.ServiceConfig, r *report) {
 func checkPort(name string, s types.ServiceConfig, p types.ServicePortConfig, at pos, r *report) {
 	switch {
 	case ownPort(p):
-		r.errorf(at, "remove the port and write routes: [{to: \""+name+":"+portText(p)+"\"}]",
+		r.errorf("port-published", at, "remove the port and write routes: [{to: \""+name+":"+portText(p)+"\"}]",
 			"service %s publishes port %s, which the droplet uses itself", quote(name), p.Published)
 	case p.Published == "" && isPublic(p.HostIP):
-		r.warnf(at, "expose: [\""+portText(p)+"\"]", "service %s publishes port %s to the world; the droplet's firewall keeps it closed", quote(name), portText(p))
+		r.warnf("port-published", at, "expose: [\""+portText(p)+"\"]", "service %s publishes port %s to the world; the droplet's firewall keeps it closed", quote(name), portText(p))
 	case isPublic(p.HostIP):
-		r.warnf(at, "127.0.0.1:"+p.Published+":"+portText(p)+protocolSuffix(p),
+		r.warnf("port-published", at, "127.0.0.1:"+p.Published+":"+portText(p)+protocolSuffix(p),
 			"service %s publishes port %s to the world; the droplet's firewall keeps it closed", quote(name), p.Published)
 	}
 	if p.Published != "" && s.GetScale() > 1 && !strings.Contains(p.Published, "-") {
-		r.errorf(at, "remove the port: a route publishes one for each replica",
+		r.errorf("port-published", at, "remove the port: a route publishes one for each replica",
 			"service %s has %d replicas, which cannot share port %s", quote(name), s.GetScale(), p.Published)
 	}
 }
@@ -197,7 +197,7 @@ func (c *composed) checkObjects(r *report) {
 	for _, section := range []string{"configs", "secrets"} {
 		for _, name := range slices.Sorted(maps.Keys(files[section])) {
 			if file := files[section][name]; file != "" && !filepath.IsAbs(file) {
-				r.errorf(c.place(section, name, "file"), "put it on the droplet with `files:` and name its absolute path",
+				r.errorf("not-on-the-droplet", c.place(section, name, "file"), "put it on the droplet with `files:` and name its absolute path",
 					"%s.%s is the local file %s, and the compose tree is not on the droplet", section, name, quote(file))
 			}
 		}

@@ -47,7 +47,7 @@ func (p *Profile) compose(ctx context.Context, release string, sources []*source
 	project, err := loadProject(ctx, name, files, prep.passed, len(sources) == 0)
 	if err != nil {
 		at, message, hint := explain(files, err)
-		r.errorf(at, hint, "%s", message)
+		r.errorf("compose", at, hint, "%s", message)
 		return nil
 	}
 	return &composed{project: project, files: files, used: prep.scope.used}

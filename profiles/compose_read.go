@@ -21,7 +21,7 @@ func (c *checker) readCompose() []*source {
 		at := join("compose", itoa(i))
 		text, err := ReadFile(name)
 		if err != nil {
-			c.wrong(at, fileHint(err, "the path is relative to the profile"), "compose file %s: %s", quote(name), reason(err))
+			c.wrong("file-missing", at, fileHint(err, "the path is relative to the profile"), "compose file %s: %s", quote(name), reason(err))
 			continue
 		}
 		src := newSource(name, text)
@@ -51,7 +51,7 @@ func (p *preparer) prepare(src *source) *composeFile {
 		return nil
 	}
 	if tree.kind != kindMapping {
-		p.errorf(tree.pos, "begin with `services:`", "a compose file must be a mapping, not %s", tree.describe())
+		p.errorf("wrong-type", tree.pos, "begin with `services:`", "a compose file must be a mapping, not %s", tree.describe())
 		return nil
 	}
 	before := len(p.list)
@@ -61,7 +61,7 @@ func (p *preparer) prepare(src *source) *composeFile {
 	p.passThrough(tree)
 	content, err := encode(doc)
 	if err != nil {
-		p.errorf(src.start(), "", "cannot be written out again: %s", err)
+		p.errorf("compose", src.start(), "", "cannot be written out again: %s", err)
 	}
 	if p.list[before:].HasErrors() {
 		return nil
@@ -97,7 +97,7 @@ func (p *preparer) scalar(src *source, y *yaml.Node, path []string) {
 	}
 	y.Value = e.composeText(y.Value)
 	for _, c := range e.complaints {
-		p.errorf(locate(pos{src, y.Line, y.Column}, c.ref), p.scope.hint(c), "%s", c.message)
+		p.errorf("compose-variable", locate(pos{src, y.Line, y.Column}, c.ref), p.scope.hint(c), "%s", c.message)
 	}
 }
 
@@ -105,7 +105,7 @@ func (p *preparer) scalar(src *source, y *yaml.Node, path []string) {
 // that the profile does not name.
 func (p *preparer) otherFiles(root *node) {
 	if n := root.get("include"); n != nil {
-		p.errorf(root.keyOf("include"), "list the files under compose in the profile", "include is not followed")
+		p.errorf("not-on-the-droplet", root.keyOf("include"), "list the files under compose in the profile", "include is not followed")
 	}
 	services := root.get("services")
 	if services == nil {
@@ -113,7 +113,7 @@ func (p *preparer) otherFiles(root *node) {
 	}
 	for _, f := range services.fields {
 		if file := f.value.get("extends").get("file"); file != nil {
-			p.errorf(file.pos, "list the files under compose in the profile", "extends from another file is not followed")
+			p.errorf("not-on-the-droplet", file.pos, "list the files under compose in the profile", "extends from another file is not followed")
 		}
 	}
 }
@@ -157,7 +157,7 @@ func (p *preparer) environment(env *node) {
 func (p *preparer) pass(name *node) {
 	text, is := p.scope.lookup(name.value)
 	if is == unknownName {
-		p.warnf(name.pos, p.scope.hint(complaint{name: name.value, ref: "${"}),
+		p.warnf("compose-variable", name.pos, p.scope.hint(complaint{name: name.value, ref: "${"}),
 			"%s is taken from the environment, where nothing sets it", quote(name.value))
 		return
 	}
@@ -200,7 +200,7 @@ func (p *preparer) fromEnvironment(name *node) {
 		return
 	}
 	if _, is := p.scope.lookup(name.value); is != secretName {
-		p.errorf(name.pos, "only names of the secrets file can be used here", "%s is not a secret", quote(name.value))
+		p.errorf("secret-undefined", name.pos, "only names of the secrets file can be used here", "%s is not a secret", quote(name.value))
 	}
 }
 

@@ -56,7 +56,7 @@ func (d *decoder) wrong(path string, n *node, want, hint string) {
 	if path == "" {
 		path = "a profile"
 	}
-	d.errorf(n.pos, hint, "%s must be %s, not %s", path, want, n.describe())
+	d.errorf("wrong-type", n.pos, hint, "%s must be %s, not %s", path, want, n.describe())
 }
 
 func (d *decoder) structure(path string, n *node, v reflect.Value) {
@@ -130,7 +130,7 @@ func (d *decoder) unknown(path string, key *node, names []string) {
 	if meant, ok := Nearest(key.value, names); ok {
 		d.bad[join(path, meant)] = true
 	}
-	d.errorf(key.pos, unknownHint(key.value, names), "unknown key %s", quote(key.value))
+	d.errorf("unknown-key", key.pos, unknownHint(key.value, names), "unknown key %s", quote(key.value))
 }
 
 func unknownHint(key string, names []string) string {
@@ -165,7 +165,7 @@ func (d *decoder) items(path string, n *node, v reflect.Value) {
 		d.places[sub] = place{item.pos, item.pos}
 		if item.kind == kindNull {
 			d.bad[sub] = true
-			d.errorf(item.pos, "remove the lone `-` or write something after it", "%s is empty", sub)
+			d.errorf("empty-item", item.pos, "remove the lone `-` or write something after it", "%s is empty", sub)
 			continue
 		}
 		d.decode(sub, item, v.Index(i))
@@ -177,7 +177,7 @@ func (d *decoder) command(path string, n *node, v reflect.Value) {
 	words, complaint := splitWords(n.value)
 	if complaint != "" {
 		d.bad[path] = true
-		d.errorf(n.pos, `write it as ["sh", "-c", "…"]`, "%s %s", path, complaint)
+		d.errorf("command", n.pos, `write it as ["sh", "-c", "…"]`, "%s %s", path, complaint)
 		return
 	}
 	v.Set(reflect.ValueOf(Command(words)))
@@ -243,7 +243,7 @@ func (d *decoder) duration(path string, n *node, v reflect.Value) {
 		if n.tag == "!!int" && !strings.HasPrefix(n.value, "-") {
 			hint = "with its unit, such as " + n.value + "s"
 		}
-		d.errorf(n.pos, hint, "%s is not a duration: %s", path, quote(n.value))
+		d.errorf("duration", n.pos, hint, "%s is not a duration: %s", path, quote(n.value))
 		return
 	}
 	v.SetInt(int64(dur))

@@ -19,6 +19,8 @@ const (
 // A Diagnostic is one fault of a profile or of a compose file that it names.
 type Diagnostic struct {
 	Severity Severity `json:"severity"`
+	// Code names the kind of fault, for `cattle explain`.
+	Code string `json:"code"`
 	// File is written as the user wrote it, or "starter NAME".
 	File string `json:"file"`
 	// Line and Column count from 1; columns count characters, not bytes. Both
@@ -104,9 +106,13 @@ func (ds Diagnostics) counted() string {
 
 func (d Diagnostic) text(p paint) string {
 	var b strings.Builder
+	message := printable(d.Message)
+	if d.Code != "" {
+		message += " [" + d.Code + "]"
+	}
 	fmt.Fprintf(&b, "%s %s %s\n",
 		p.bold(printable(d.place()+":")),
-		p.severity(d.Severity), printable(d.Message))
+		p.severity(d.Severity), message)
 	if d.Source != "" {
 		fmt.Fprintf(&b, "  %s\n  %s%s\n", d.Source, strings.Repeat(" ", max(d.caret-1, 0)), p.green("^"))
 	}
@@ -139,9 +145,9 @@ func (p paint) severity(s Severity) string {
 // report collects faults.
 type report struct{ list Diagnostics }
 
-func (r *report) add(s Severity, at pos, hint, format string, args ...any) {
+func (r *report) add(s Severity, code string, at pos, hint, format string, args ...any) {
 	d := Diagnostic{
-		Severity: s, Line: max(at.line, 1), Column: max(at.col, 1),
+		Severity: s, Code: code, Line: max(at.line, 1), Column: max(at.col, 1),
 		Message: fmt.Sprintf(format, args...), Hint: hint,
 	}
 	if at.src != nil {
@@ -152,16 +158,16 @@ func (r *report) add(s Severity, at pos, hint, format string, args ...any) {
 }
 
 // whole reports a fault of a file that nothing could be read of.
-func (r *report) whole(file, hint, format string, args ...any) {
-	r.list = append(r.list, Diagnostic{Severity: SeverityError, File: file, Message: fmt.Sprintf(format, args...), Hint: hint})
+func (r *report) whole(code, file, hint, format string, args ...any) {
+	r.list = append(r.list, Diagnostic{Severity: SeverityError, Code: code, File: file, Message: fmt.Sprintf(format, args...), Hint: hint})
 }
 
-func (r *report) errorf(at pos, hint, format string, args ...any) {
-	r.add(SeverityError, at, hint, format, args...)
+func (r *report) errorf(code string, at pos, hint, format string, args ...any) {
+	r.add(SeverityError, code, at, hint, format, args...)
 }
 
-func (r *report) warnf(at pos, hint, format string, args ...any) {
-	r.add(SeverityWarning, at, hint, format, args...)
+func (r *report) warnf(code string, at pos, hint, format string, args ...any) {
+	r.add(SeverityWarning, code, at, hint, format, args...)
 }
 
 // sorted returns the faults in reading order, each once: an alias or a file

@@ -21,10 +21,10 @@ func TestPrintColoured(t *testing.T) {
 	if err := faults.Print(&b, true); err != nil {
 		t.Fatal(err)
 	}
-	want := "\x1b[1mcattle.yaml:4:1:\x1b[0m \x1b[31merror:\x1b[0m unknown key \"prot\"\n" +
+	want := "\x1b[1mcattle.yaml:4:1:\x1b[0m \x1b[31merror:\x1b[0m unknown key \"prot\" [unknown-key]\n" +
 		"  prot: 8000\n  \x1b[32m^\x1b[0m\n  \x1b[32mhint:\x1b[0m did you mean \"port\"?\n" +
 		"\x1b[1mcattle.yaml:5:33:\x1b[0m \x1b[33mwarning:\x1b[0m the key to the secrets rides in user-data, " +
-		"which the cloud keeps and root on the droplet can always read\n" +
+		"which the cloud keeps and root on the droplet can always read [deliver-user-data]\n" +
 		"  secrets: {file: s.env, deliver: user-data}\n                                  \x1b[32m^\x1b[0m\n" +
 		"  \x1b[32mhint:\x1b[0m deliver: ssh keeps the key out of it\n"
 	if b.String() != want {
@@ -38,7 +38,7 @@ func TestJSON(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := `[{"severity":"error","file":"cattle.yaml","line":4,"column":1,"message":"unknown key \"prot\"","hint":"did you mean \"port\"?","source":"prot: 8000"}]`
+	want := `[{"severity":"error","code":"unknown-key","file":"cattle.yaml","line":4,"column":1,"message":"unknown key \"prot\"","hint":"did you mean \"port\"?","source":"prot: 8000"}]`
 	if string(got) != want {
 		t.Errorf("got %s", got)
 	}

@@ -30,10 +30,10 @@ func (r *reader) profile(path string) *node {
 	text, err := ReadFile(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		r.whole(path, newcomer, "no such file")
+		r.whole("file-missing", path, newcomer, "no such file")
 		return nil
 	case err != nil:
-		r.whole(path, fileHint(err, "name a file that you may read: --file cattle.yaml"), "cannot be read: %s", reason(err))
+		r.whole("file-missing", path, fileHint(err, "name a file that you may read: --file cattle.yaml"), "cannot be read: %s", reason(err))
 		return nil
 	}
 	return r.tree(r.number(newSource(path, text)), filepath.Dir(path))
@@ -52,7 +52,7 @@ func (r *reader) tree(src *source, dir string) *node {
 		return nil
 	}
 	if root.kind != kindMapping {
-		r.errorf(root.pos, shortest, "a profile must be a mapping, not %s", root.describe())
+		r.errorf("wrong-type", root.pos, shortest, "a profile must be a mapping, not %s", root.describe())
 		return nil
 	}
 	r.domains(root)
@@ -79,22 +79,22 @@ func (r *reader) parent(ext *node, dir string) *node {
 		if hint == "" {
 			hint = "starters are " + listed(Starters()) + "; a path has a / or a dot in it"
 		}
-		r.errorf(ext.pos, hint, "no starter is called %s", quote(ext.value))
+		r.errorf("extends", ext.pos, hint, "no starter is called %s", quote(ext.value))
 		return nil
 	}
 	path := within(dir, ext.value)
 	if len(r.chain) > maxChain {
-		r.errorf(ext.pos, "", "extends goes deeper than %d files", maxChain)
+		r.errorf("extends", ext.pos, "", "extends goes deeper than %d files", maxChain)
 		return nil
 	}
 	if i := slices.Index(r.chain, path); i >= 0 {
-		r.errorf(ext.pos, "", "extends goes round in a circle: %s", strings.Join(append(r.chain[i:len(r.chain):len(r.chain)], path), " -> "))
+		r.errorf("extends", ext.pos, "", "extends goes round in a circle: %s", strings.Join(append(r.chain[i:len(r.chain):len(r.chain)], path), " -> "))
 		return nil
 	}
 	text, err := ReadFile(path)
 	if err != nil {
 		hint := fileHint(err, "the path is relative to the file that says extends")
-		r.errorf(ext.pos, hint, "extends names %s: %s", quote(path), reason(err))
+		r.errorf("extends", ext.pos, hint, "extends names %s: %s", quote(path), reason(err))
 		return nil
 	}
 	return r.tree(r.number(newSource(path, text)), filepath.Dir(path))
@@ -124,7 +124,7 @@ func (r *reader) domains(root *node) {
 		return
 	}
 	if many >= 0 {
-		r.errorf(root.fields[max(one, many)].key.pos, "list them all under domains", "both domain and domains are given")
+		r.errorf("keys-exclude", root.fields[max(one, many)].key.pos, "list them all under domains", "both domain and domains are given")
 		root.fields = slices.Delete(root.fields, one, one+1)
 		return
 	}

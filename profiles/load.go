@@ -56,13 +56,13 @@ func Load(path string, opts Options) (*Profile, Diagnostics) {
 // Fault is an error in what the profile says at a path such as files.0, or in
 // the profile as a whole for a path that it does not have. It is for faults
 // that only show when the profile is rendered.
-func (p *Profile) Fault(path, message, hint string) Diagnostics {
+func (p *Profile) Fault(code, path, message, hint string) Diagnostics {
 	r := &report{}
 	at := pos{}
 	if p.where != nil {
 		at = p.where(path)
 	}
-	r.errorf(at, hint, "%s", message)
+	r.errorf(code, at, hint, "%s", message)
 	return r.sorted()
 }
 
@@ -110,7 +110,7 @@ func (c *checker) learnSecrets(opts Options) {
 	}
 	c.p.vault.open = true
 	if err := checkFile(file); err != nil {
-		c.wrong("secrets.file", fileHint(err, "make it with `cattle secrets set NAME`"), "secrets file %s: %s", quote(file), reason(err))
+		c.wrong("file-missing", "secrets.file", fileHint(err, "make it with `cattle secrets set NAME`"), "secrets file %s: %s", quote(file), reason(err))
 		return
 	}
 	if opts.SecretNames == nil {
@@ -118,7 +118,7 @@ func (c *checker) learnSecrets(opts Options) {
 	}
 	names, err := opts.SecretNames(file)
 	if err != nil {
-		c.wrong("secrets.file", cmp.Or(hintOf(err), "name a file that you may read"), "secrets file %s", err)
+		c.wrong("secrets-file-unusable", "secrets.file", cmp.Or(hintOf(err), "name a file that you may read"), "secrets file %s", err)
 		return
 	}
 	c.p.vault = &vault{names: slices.Sorted(slices.Values(names))}
@@ -187,7 +187,7 @@ func (c *checker) compose(ctx context.Context) *composed {
 	p.composeFiles = sources
 	says := slices.ContainsFunc(sources, func(s *source) bool { return usesImage.Match(s.text) })
 	if p.Image != "" && !says {
-		c.errorf(c.keyAt("image"), "keep one of them, or write image: ${IMAGE} in a compose file", "both image and compose are given")
+		c.errorf("keys-exclude", c.keyAt("image"), "keep one of them, or write image: ${IMAGE} in a compose file", "both image and compose are given")
 	}
 	return p.compose(ctx, placeholderRelease, sources, c.at("compose"), c.report)
 }
@@ -201,7 +201,7 @@ func (c *checker) defaultRoute(app *composed) {
 	if len(c.p.Compose) > 0 {
 		ports := app.ports()
 		if len(ports) != 1 {
-			c.errorf(c.keyAt("compose"), routeHint(app, ports), "no route is given, and the services open %s ports", count(len(ports)))
+			c.errorf("route-missing", c.keyAt("compose"), routeHint(app, ports), "no route is given, and the services open %s ports", count(len(ports)))
 			return
 		}
 		to = ports[0]
@@ -242,5 +242,5 @@ func (c *checker) finish(app *composed) {
 		i := slices.IndexFunc(c.p.Routes, func(r Route) bool { return r.To == bad.to })
 		at = c.at(fmt.Sprintf("routes.%d.to", i))
 	}
-	c.errorf(at, "", "%s", err)
+	c.errorf("compose", at, "", "%s", err)
 }

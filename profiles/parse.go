@@ -17,7 +17,7 @@ func parse(src *source, r *report, emptyHint string) (*yaml.Node, *node) {
 	dec := yaml.NewDecoder(strings.NewReader(string(src.text)))
 	doc, err := decodeNode(dec)
 	if errors.Is(err, io.EOF) {
-		r.errorf(src.start(), emptyHint, "the file is empty")
+		r.errorf("empty-file", src.start(), emptyHint, "the file is empty")
 		return nil, nil
 	}
 	if err != nil {
@@ -25,7 +25,7 @@ func parse(src *source, r *report, emptyHint string) (*yaml.Node, *node) {
 		return nil, nil
 	}
 	if second, err := decodeNode(dec); err == nil {
-		r.errorf(pos{src, second.Line, second.Column}, "remove the `---` and all that follows", "a second YAML document")
+		r.errorf("second-document", pos{src, second.Line, second.Column}, "remove the `---` and all that follows", "a second YAML document")
 		return nil, nil
 	} else if !errors.Is(err, io.EOF) {
 		syntax(src, r, err)
@@ -36,7 +36,7 @@ func parse(src *source, r *report, emptyHint string) (*yaml.Node, *node) {
 		return nil, nil
 	}
 	if tree.kind == kindNull {
-		r.errorf(src.start(), emptyHint, "the file is empty")
+		r.errorf("empty-file", src.start(), emptyHint, "the file is empty")
 		return nil, nil
 	}
 	return doc, tree
@@ -63,14 +63,14 @@ func syntax(src *source, r *report, err error) {
 		tabs(src, r)
 		return
 	}
-	r.errorf(at, syntaxHint(message), "not valid YAML: %s", message)
+	r.errorf("not-yaml", at, syntaxHint(message), "not valid YAML: %s", message)
 }
 
 // tabs reports every line that a tab indents: the cure is the same for all.
 func tabs(src *source, r *report) {
 	for i, line := range src.lines {
 		if hasTab(line) {
-			r.errorf(pos{src, i + 1, strings.IndexByte(line, '\t') + 1}, "indent with spaces", "a tab in the indentation")
+			r.errorf("not-yaml", pos{src, i + 1, strings.IndexByte(line, '\t') + 1}, "indent with spaces", "a tab in the indentation")
 		}
 	}
 }

@@ -32,7 +32,7 @@ func TestProfiles(t *testing.T) {
 func TestLoadMissing(t *testing.T) {
 	t.Chdir(t.TempDir())
 	p, faults := Load("cattle.yaml", Options{})
-	want := "cattle.yaml: error: no such file\n" +
+	want := "cattle.yaml: error: no such file [file-missing]\n" +
 		"  hint: write one: app: blog / domain: blog.example.com / image: ghcr.io/me/blog / port: 8000, or name it with --file"
 	if p != nil || faults.Error() != want || faults[0].String() != "cattle.yaml: error: no such file" {
 		t.Errorf("got %v", faults)

@@ -117,9 +117,9 @@ func grow(src *source, doc *yaml.Node, r *report) *node {
 	root := g.node(doc)
 	switch {
 	case g.full() && g.aliased:
-		g.errorf(src.start(), "write out what is needed", "aliases make this file larger than %d values", maxNodes)
+		g.errorf("too-large", src.start(), "write out what is needed", "aliases make this file larger than %d values", maxNodes)
 	case g.full():
-		g.errorf(src.start(), "is it the right file?", "the file has more than %d values", maxNodes)
+		g.errorf("too-large", src.start(), "is it the right file?", "the file has more than %d values", maxNodes)
 	}
 	if len(r.list) > before {
 		return nil
@@ -165,7 +165,7 @@ func (g *grower) scalar(n *node, y *yaml.Node) {
 
 func (g *grower) alias(y *yaml.Node) *node {
 	if slices.Contains(g.open, y.Alias) {
-		g.errorf(g.at(y), "", "alias *%s stands inside its own anchor", y.Value)
+		g.errorf("not-yaml", g.at(y), "", "alias *%s stands inside its own anchor", y.Value)
 		return &node{pos: g.at(y)}
 	}
 	g.aliased = true
@@ -184,7 +184,7 @@ func (g *grower) mapping(n *node, y *yaml.Node) {
 		}
 		switch {
 		case key.Kind != yaml.ScalarNode:
-			g.errorf(g.at(key), "", "a key must be text, not a list or a mapping")
+			g.errorf("not-yaml", g.at(key), "", "a key must be text, not a list or a mapping")
 		case key.ShortTag() == "!!merge":
 			merges = append(merges, value)
 		default:
@@ -195,7 +195,7 @@ func (g *grower) mapping(n *node, y *yaml.Node) {
 		g.merge(n, seen, m)
 	}
 	if len(n.fields) > maxKeys && !g.full() {
-		g.errorf(n.pos, "is it the right file?", "a mapping of more than %d keys", maxKeys)
+		g.errorf("too-large", n.pos, "is it the right file?", "a mapping of more than %d keys", maxKeys)
 	}
 }
 
@@ -203,7 +203,7 @@ func (g *grower) field(n *node, seen map[string]int, key, value *yaml.Node) {
 	k := &node{pos: g.at(key), kind: kindScalar, tag: key.ShortTag(), value: key.Value}
 	if i, ok := seen[key.Value]; ok {
 		first := n.fields[i].key
-		g.errorf(k.pos, "keep one of them: the first is on line "+itoa(first.line), "duplicate key %s", quote(key.Value))
+		g.errorf("duplicate-key", k.pos, "keep one of them: the first is on line "+itoa(first.line), "duplicate key %s", quote(key.Value))
 		return
 	}
 	seen[key.Value] = len(n.fields)
@@ -220,7 +220,7 @@ func (g *grower) merge(n *node, seen map[string]int, y *yaml.Node) {
 	}
 	for _, m := range list {
 		if m.kind != kindMapping {
-			g.errorf(g.at(y), "write `<<: *name` with &name before a mapping", "a merge key needs a mapping, not %s", m.describe())
+			g.errorf("not-yaml", g.at(y), "write `<<: *name` with &name before a mapping", "a merge key needs a mapping, not %s", m.describe())
 			return
 		}
 		for _, f := range m.fields {

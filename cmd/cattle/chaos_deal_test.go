@@ -54,15 +54,15 @@ func aims() map[string][]string {
 // deal makes a run of one of these commands: the same one for the same numbers.
 func deal(seed uint64, number int64, of ...string) chaosRun {
 	d := dealer{rand.New(rand.NewPCG(seed, uint64(number)))}
-	name := one(d, of)
+	name := oneOf(d, of)
 	r := chaosRun{number: number, args: commands()[name], hit: d.strike(name)}
 	if d.IntN(4) == 0 {
-		r.api = outage{one(d, []trouble{refused, reset, hanging}), d.span(0, usual()[name]), d.span(200*time.Millisecond, 3*time.Second)}
+		r.api = outage{oneOf(d, []trouble{refused, reset, hanging}), d.span(0, usual()[name]), d.span(200*time.Millisecond, 3*time.Second)}
 	}
 	if d.IntN(6) == 0 {
 		r.socks = outage{reset, d.span(0, usual()[name]), d.span(20*time.Millisecond, 500*time.Millisecond)}
 	}
-	r.next = one(d, [][]string{commands()["release"], commands()["release"], commands()["rollback"], commands()["rebuild"], {"gc"}, {"gc"}})
+	r.next = oneOf(d, [][]string{commands()["release"], commands()["release"], commands()["rollback"], commands()["rebuild"], {"gc"}, {"gc"}})
 	if number >= firsts { // a site begins, or ends: with nothing else
 		r.next = r.args
 	}
@@ -71,7 +71,7 @@ func deal(seed uint64, number int64, of ...string) chaosRun {
 
 type dealer struct{ *rand.Rand }
 
-func one[T any](d dealer, of []T) T { return of[d.IntN(len(of))] }
+func oneOf[T any](d dealer, of []T) T { return of[d.IntN(len(of))] }
 
 // span is a time from least on, shorter than least + most.
 func (d dealer) span(least, most time.Duration) time.Duration {
@@ -79,10 +79,10 @@ func (d dealer) span(least, most time.Duration) time.Duration {
 }
 
 func (d dealer) strike(name string) strike {
-	hit := strike{after: d.span(0, usual()[name]), signal: one(d, []syscall.Signal{syscall.SIGKILL, syscall.SIGKILL, syscall.SIGKILL,
+	hit := strike{after: d.span(0, usual()[name]), signal: oneOf(d, []syscall.Signal{syscall.SIGKILL, syscall.SIGKILL, syscall.SIGKILL,
 		syscall.SIGINT, syscall.SIGINT, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP})}
 	if steps := aims()[name]; steps != nil && d.IntN(2) == 0 {
-		hit.step, hit.after = one(d, steps), d.span(0, 700*time.Millisecond)
+		hit.step, hit.after = oneOf(d, steps), d.span(0, 700*time.Millisecond)
 	}
 	if hit.signal == syscall.SIGINT && d.IntN(2) == 0 {
 		hit.second = d.span(20*time.Millisecond, time.Second)

@@ -20,10 +20,14 @@ func checkCommand(std stdio) *cli.Command {
 			"    cattle check --strict  # in CI: warnings are faults\n" +
 			"    cattle check --json",
 		Flags: []cli.Flag{fileFlag(), jsonFlag(),
-			&cli.BoolFlag{Name: "strict", Usage: "take warnings for faults"}},
+			&cli.BoolFlag{Name: "strict", Usage: "take warnings for faults"},
+			&cli.BoolFlag{Name: "schema", Usage: "print the JSON Schema of cattle.yaml, for editors, and check nothing"}},
 		Action: func(c *cli.Context) error {
 			if err := wantArgs(c, 0, 0); err != nil {
 				return err
+			}
+			if c.Bool("schema") {
+				return schema(std)
 			}
 			return check(c.Context, std, c.String("file"), c.Bool("strict"), c.Bool("json"))
 		},

@@ -25,6 +25,7 @@ import (
 //	yaml fragment compose   is a part of one, checked over a profile of two services
 //	yaml fragment warns     has a warning, and no error
 //	yaml compose            is a compose file that a whole profile of the document names
+//	yaml fault              has the fault of its section; see TestDiagnosticsArePages
 //	sh                      is run, line by line, against a sandbox; `# exit status 3`
 //	                        behind a command says how it ends
 //	sh rehearsal            needs booted machines, so root: here its commands and flags
@@ -114,7 +115,7 @@ func readDocument(t *testing.T, path string) *document {
 	d := &document{path: path, blocks: docBlocks(string(raw)), files: map[string]string{}}
 	for _, b := range d.blocks {
 		name := docName.FindStringSubmatch(b.text)
-		if name == nil || !strings.HasPrefix(b.info, "yaml") {
+		if name == nil || !strings.HasPrefix(b.info, "yaml") || b.info == "yaml fault" {
 			continue
 		}
 		if before, ok := d.files[name[1]]; ok && before != b.text {
@@ -150,7 +151,7 @@ func (d *document) checkProfiles(t *testing.T) {
 		switch {
 		case !slices.Contains([]string{"yaml", "sh", "text", "json"}, kind):
 			t.Errorf("%s:%d: the test does not know blocks of %q", d.path, b.line, b.info)
-		case kind != "yaml":
+		case kind != "yaml", rest == "fault":
 		case rest == "compose":
 			d.composeIsNamed(t, b)
 		case rest == "":

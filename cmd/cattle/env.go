@@ -21,7 +21,7 @@ func operator(std stdio, withLogin bool) (*release.Operator, error) {
 	}
 	dialer, err := droplets.DialerFromEnvironment()
 	if err != nil {
-		return nil, &usageError{"ALL_PROXY: " + err.Error(), "export ALL_PROXY=socks5h://127.0.0.1:1080, or unset it"}
+		return nil, kind("proxy-wrong", &usageError{"ALL_PROXY: " + err.Error(), "export ALL_PROXY=socks5h://127.0.0.1:1080, or unset it"})
 	}
 	o := &release.Operator{Cloud: cloud, Dialer: dialer}
 	if withLogin {
@@ -77,8 +77,8 @@ func login(std stdio) (*droplets.Login, error) {
 	home, _ := os.UserHomeDir()
 	l, err := droplets.NewLogin(file, std.env("SSH_AUTH_SOCK"), home)
 	if err != nil && file != "" {
-		return nil, &usageError{"CATTLE_SSH_KEY: " + err.Error(),
-			"name a private key without a passphrase; one with a passphrase goes into an agent: unset CATTLE_SSH_KEY, and ssh-add"}
+		return nil, kind("ssh-key-file", &usageError{"CATTLE_SSH_KEY: " + err.Error(),
+			"name a private key without a passphrase; one with a passphrase goes into an agent: unset CATTLE_SSH_KEY, and ssh-add"})
 	}
 	return l, err
 }
@@ -97,7 +97,7 @@ func apiToken(std stdio) string {
 func cloudFromEnv(std stdio) (droplets.Cloud, error) {
 	token := apiToken(std)
 	if token == "" {
-		return nil, &usageError{"no API token", "export DIGITALOCEAN_ACCESS_TOKEN=… (from https://cloud.digitalocean.com/account/api/tokens)"}
+		return nil, kind("no-token", &usageError{"no API token", "export DIGITALOCEAN_ACCESS_TOKEN=… (from https://cloud.digitalocean.com/account/api/tokens)"})
 	}
 	return openCloud(std, "DIGITALOCEAN_ACCESS_TOKEN", token)
 }
@@ -105,11 +105,11 @@ func cloudFromEnv(std stdio) (droplets.Cloud, error) {
 // openCloud opens the API with a token that came from the variable name.
 func openCloud(std stdio, name, token string) (droplets.Cloud, error) {
 	if strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return nil, &usageError{"the API token has characters that no token has", "export " + name + "=… in one line"}
+		return nil, kind("no-token", &usageError{"the API token has characters that no token has", "export " + name + "=… in one line"})
 	}
 	api := std.env("DIGITALOCEAN_API_URL")
 	if u, err := url.Parse(api); api != "" && (err != nil || u.Hostname() == "" || u.Port() != "" && !droplets.IsPort(u.Port()) || u.Scheme != "http" && u.Scheme != "https") {
-		return nil, &usageError{fmt.Sprintf("DIGITALOCEAN_API_URL is no address of an API: %q", api), "unset DIGITALOCEAN_API_URL"}
+		return nil, kind("api-unreachable", &usageError{fmt.Sprintf("DIGITALOCEAN_API_URL is no address of an API: %q", api), "unset DIGITALOCEAN_API_URL"})
 	}
 	return droplets.Open(droplets.Config{Token: token, URL: api, UserAgent: "cattle/" + version()})
 }

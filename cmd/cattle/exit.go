@@ -2,23 +2,19 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
-	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
 
-	"cattle/droplets"
-	"cattle/droplets/look"
 	"cattle/droplets/measure"
 	"cattle/droplets/release"
-	"cattle/droplets/sandbox/nspawn"
 	"cattle/profiles"
 	"cattle/secrets"
 )
@@ -39,7 +35,9 @@ type usageError struct{ msg, hint string }
 func (e *usageError) Error() string { return e.msg }
 
 // A failure is one line of the report: what is wrong and what to type next.
+// Code is its section of docs/errors.md, which `cattle explain` prints.
 type failure struct {
+	Code string `json:"code,omitempty"`
 	Msg  string `json:"error"`
 	Hint string `json:"hint,omitempty"`
 	Tail string `json:"tail,omitempty"`
@@ -64,8 +62,11 @@ func report(ctx context.Context, err error, std stdio, asJSON bool) int {
 		writeJSON(std.out, map[string]any{"message_type": "error", "exit_status": code, "failures": failures})
 		return code
 	}
-	for _, f := range failures {
+	for i, f := range failures {
 		f.print(std.err)
+		if last := i == len(failures)-1; f.Code != "" && (last || failures[i+1].Code != f.Code) {
+			fmt.Fprintf(std.err, "cattle: see: cattle explain %s\n", f.Code)
+		}
 	}
 	annotate(std, code, failures)
 	return code
@@ -81,6 +82,7 @@ func endOf(ctx context.Context, err error) (int, []failure) {
 	// A release that was interrupted after its confirm serves all the same.
 	if errors.Is(context.Cause(ctx), errInterrupted) && code != exitLeftover {
 		code = exitInterrupted
+		failures[0].Code = "interrupted"
 	}
 	return code, failures
 }
@@ -151,17 +153,17 @@ func diagnose(err error) (int, []failure) {
 	}
 	switch {
 	case errors.As(err, &faults):
-		return exitInput, []failure{{Msg: count(len(faults), "fault") + " in the profile; nothing was done"}}
+		return exitInput, []failure{{Code: "profile-faults", Msg: count(len(faults), "fault") + " in the profile; nothing was done"}}
 	case errors.As(err, &usage):
-		return exitInput, []failure{{Msg: usage.msg, Hint: usage.hint}}
+		return exitInput, []failure{usageFailure(err, usage)}
 	case errors.As(err, &input):
-		return exitInput, []failure{{Msg: input.Error(), Hint: input.Hint}}
+		return exitInput, []failure{{Code: "secrets-file", Msg: input.Error(), Hint: input.Hint}}
 	case errors.As(err, &preflight):
 		return preflightFailures(preflight)
 	case errors.As(err, &stale):
 		return exitNotReleased, stale.failures()
 	case errors.As(err, &broken):
-		out := []failure{{Msg: broken.Error(), Hint: "cattle status shows what serves now; cattle gc cleans up"}}
+		out := []failure{{Code: "broken", Msg: broken.Error(), Hint: "cattle status shows what serves now; cattle gc cleans up"}}
 		if errors.As(err, &refused) {
 			out = append(out, leftoverFailures(refused.Leftovers)...)
 		}
@@ -181,7 +183,17 @@ func diagnose(err error) (int, []failure) {
 	case errors.As(err, &measuring):
 		return exitFailed, measureFailures(measuring, err)
 	}
-	return exitFailed, []failure{{Msg: err.Error(), Hint: hintFor(err)}}
+	c := cureFor(err)
+	return exitFailed, []failure{{Code: c.code, Msg: err.Error(), Hint: c.hint}}
+}
+
+// usageFailure is of a command line, or an environment, that makes no sense.
+func usageFailure(err error, usage *usageError) failure {
+	f := failure{Code: "usage", Msg: usage.msg, Hint: usage.hint}
+	if c := cureFor(err); c.code != "" {
+		f.Code = c.code
+	}
+	return f
 }
 
 func count(n int, what string) string {
@@ -201,7 +213,7 @@ func preflightFailures(e *release.Preflight) (int, []failure) {
 	}
 	var out []failure
 	for _, f := range e.Faults {
-		out = append(out, failure{Msg: f.Msg, Hint: f.Hint})
+		out = append(out, failure{Code: f.Code, Msg: f.Msg, Hint: f.Hint})
 	}
 	return code, out
 }
@@ -215,33 +227,47 @@ func notReleased(serving string) string {
 }
 
 func refusedFailures(e *release.Refused) []failure {
-	hint := e.Hint
-	if hint == "" {
-		hint = hintFor(e.Err)
+	c := cureOfRefusal(e)
+	if c.hint == "" && (e.Step == "gate" || e.Step == release.BeforeSwitch || e.Step == "confirm" || e.Step == "watch" || e.BootStep != "") && len(e.Leftovers) == 0 {
+		c.hint = "to look at the droplet when it fails, keep it: cattle release --keep-failed VERSION"
 	}
-	if hint == "" && (e.Step == "gate" || e.Step == release.BeforeSwitch || e.Step == "watch" || e.BootStep != "") && len(e.Leftovers) == 0 {
-		hint = "to look at the droplet when it fails, keep it: cattle release --keep-failed VERSION"
-	}
-	out := []failure{{Msg: notReleased(e.Serving) + ": " + e.Error(), Tail: e.Tail, Hint: hint}}
+	out := []failure{{Code: c.code, Msg: notReleased(e.Serving) + ": " + e.Error(), Tail: e.Tail, Hint: c.hint}}
 	return append(out, leftoverFailures(e.Leftovers)...)
 }
 
+// cureOfRefusal asks the step that refused, then the error, then the last words
+// of the droplet.
+func cureOfRefusal(e *release.Refused) cure {
+	c := cure{e.Code, e.Hint}
+	if c == (cure{}) {
+		c = cureFor(e.Err)
+	}
+	if e.BootStep != "" && c == (cure{}) {
+		if c = readTelltale(e.Tail); c == (cure{}) {
+			c.code = "boot-failed"
+		}
+	}
+	return c
+}
+
 func notBakedFailures(e *release.NotBaked) []failure {
-	hint := e.Why.Hint
-	if hint == "" {
-		hint = hintFor(e.Why.Err)
+	c := cureOfRefusal(&e.Why)
+	if c.hint == "" && e.Why.BootStep != "" && len(e.Why.Leftovers) == 0 {
+		c.hint = "to look at the droplet when it fails, keep it: cattle bake --keep-failed"
 	}
-	if hint == "" && e.Why.BootStep != "" && len(e.Why.Leftovers) == 0 {
-		hint = "to look at the droplet when it fails, keep it: cattle bake --keep-failed"
-	}
-	out := []failure{{Msg: e.Error(), Tail: e.Why.Tail, Hint: hint}}
+	out := []failure{{Code: c.code, Msg: e.Error(), Tail: e.Why.Tail, Hint: c.hint}}
 	return append(out, leftoverFailures(e.Why.Leftovers)...)
 }
 
 func leftoverFailures(ls []release.Leftover) []failure {
 	var out []failure
 	for _, l := range ls {
-		out = append(out, failure{Msg: "left over: " + l.String(), Hint: l.Command})
+		// Not what the API said: what is left is left, whyever.
+		c := cureOfDroplet(l.Err)
+		if c.code == "" {
+			c.code = "left-over"
+		}
+		out = append(out, failure{Code: c.code, Msg: "left over: " + l.String(), Hint: cmp.Or(c.hint, l.Command)})
 	}
 	return out
 }
@@ -249,50 +275,7 @@ func leftoverFailures(ls []release.Leftover) []failure {
 func measureFailures(e *measure.Leftovers, err error) []failure {
 	out := []failure{{Msg: err.Error()}}
 	for _, l := range e.Left {
-		out = append(out, failure{Msg: "left over: " + l.What, Hint: l.Command})
+		out = append(out, failure{Code: "left-over", Msg: "left over: " + l.What, Hint: l.Command})
 	}
 	return out
-}
-
-// hintFor is what to type next after a failure of the world around us.
-func hintFor(err error) string {
-	var key *secrets.KeyError
-	var auth *droplets.AuthError
-	var impostor *droplets.HostKeyError
-	var silent *notServing
-	var missing *nspawn.MissingError
-	var holder *release.Holder
-	var scope *release.ScopeError
-	var stopped *look.NoServiceError
-	switch {
-	case errors.As(err, &scope):
-		return fmt.Sprintf("add %s to the token at https://cloud.digitalocean.com/account/api/tokens, or take %s out of the profile", scope.Scope, scope.Key)
-	case errors.As(err, &stopped):
-		return "cattle logs " + stopped.Service + " shows why"
-	case errors.As(err, &missing) && missing.Install == "" && slices.Contains(missing.Missing, "root"):
-		return "become root: sudo --preserve-env=HOME cattle …"
-	case errors.As(err, &missing):
-		return missing.Install
-	case errors.As(err, &holder):
-		return "it went live in this moment; cattle gc finishes its release"
-	case errors.As(err, &silent):
-		return silent.hint()
-	case errors.As(err, &key):
-		return "say where your key is: export SOPS_AGE_KEY_FILE=~/.config/sops/age/keys.txt; or have somebody who can open it type cattle secrets recipients add YOUR-PUBLIC-KEY"
-	case errors.Is(err, droplets.ErrNoSSHKey):
-		return "ssh-add, or name a key file: export CATTLE_SSH_KEY=~/.ssh/id_ed25519"
-	case errors.As(err, &auth):
-		return "load the key that the profile's droplet.ssh_keys name: ssh-add, or export CATTLE_SSH_KEY=FILE"
-	case errors.As(err, &impostor):
-		return "somebody else answers at this address, or the droplet's host key was changed by hand; do not log in; cattle release puts up a fresh one"
-	}
-	switch droplets.StatusOf(err) {
-	case http.StatusUnauthorized:
-		return "the token was not taken; make one at https://cloud.digitalocean.com/account/api/tokens and export DIGITALOCEAN_ACCESS_TOKEN=…"
-	case http.StatusForbidden:
-		return "the token lacks a scope; the README lists the scopes that cattle needs"
-	case http.StatusTooManyRequests:
-		return "the account's hourly request limit is used up; try again in some minutes"
-	}
-	return ""
 }

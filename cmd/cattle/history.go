@@ -50,7 +50,7 @@ func history(ctx context.Context, std stdio, file, of string, most int, asJSON b
 	}
 	defer o.Login.Close()
 	if w.Live == nil {
-		return &release.Preflight{Faults: []release.Fault{{Msg: "nothing is live, and the history is on the live droplet", Hint: "cattle release VERSION"}}}
+		return &release.Preflight{Faults: []release.Fault{{Code: "nothing-live", Msg: "nothing is live, and the history is on the live droplet", Hint: "cattle release VERSION"}}}
 	}
 	h, err := o.History(ctx, w)
 	if err != nil {

@@ -149,9 +149,9 @@ func (e *planStale) Error() string {
 }
 
 func (e *planStale) failures() []failure {
-	out := []failure{{Msg: notReleased(e.serving) + ": " + e.path + " does not hold any more"}}
+	out := []failure{{Code: "plan-stale", Msg: notReleased(e.serving) + ": " + e.path + " does not hold any more"}}
 	for _, what := range e.changed {
-		out = append(out, failure{Msg: "changed: " + what})
+		out = append(out, failure{Code: "plan-stale", Msg: "changed: " + what})
 	}
 	out[len(out)-1].Hint = "look at it anew: cattle plan --out " + e.path + " " + e.release
 	return out

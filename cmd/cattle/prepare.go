@@ -138,12 +138,12 @@ func renderInput(p *profiles.Profile, in cloudinit.Input) (*cloudinit.UserData, 
 	u, err := cloudinit.Render(in)
 	var large *cloudinit.TooLargeError
 	if errors.As(err, &large) {
-		return nil, p.Fault(largest(p, large), large.Error(), "put what is large into the image of a service")
+		return nil, p.Fault("user-data-too-large", largest(p, large), large.Error(), "put what is large into the image of a service")
 	}
 	var taken *cloudinit.TakenError
 	if errors.As(err, &taken) {
 		i := slices.IndexFunc(p.Files, func(f profiles.File) bool { return f.Path == taken.Path })
-		return nil, p.Fault(fmt.Sprintf("files.%d.path", i), taken.Path+" is written by cattle itself", "take another path; nginx reads /etc/nginx/conf.d/*.conf too")
+		return nil, p.Fault("path-taken", fmt.Sprintf("files.%d.path", i), taken.Path+" is written by cattle itself", "take another path; nginx reads /etc/nginx/conf.d/*.conf too")
 	}
 	return u, err
 }
@@ -194,7 +194,7 @@ func pins(ctx context.Context, o *release.Operator, w *release.World, refs []str
 			case err == nil:
 				out[ref] = digest
 			case droplets.ImageMissing(err):
-				faults = append(faults, release.Fault{Input: true, Msg: "there is no image " + ref, Hint: "docker push " + ref})
+				faults = append(faults, release.Fault{Code: "image-missing", Input: true, Msg: "there is no image " + ref, Hint: "docker push " + ref})
 			default:
 				notices = append(notices, fmt.Sprintf("%v: not checked and not pinned", err))
 			}

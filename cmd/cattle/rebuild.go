@@ -94,7 +94,7 @@ func rebuild(ctx context.Context, std stdio, due rebuildIf, opts releaseOptions)
 // rebuildable refuses where there is nothing to rebuild, or not yet.
 func rebuildable(w *release.World, site release.Site) error {
 	if w.Live == nil || !w.Live.Born {
-		return &release.Preflight{Faults: []release.Fault{{Msg: "there is no live droplet to rebuild", Hint: "cattle release VERSION"}}}
+		return &release.Preflight{Faults: []release.Fault{{Code: "nothing-live", Msg: "there is no live droplet to rebuild", Hint: "cattle release VERSION"}}}
 	}
 	if faults := w.GuardFaults(site); len(faults) > 0 {
 		return &release.Preflight{Faults: faults, Serving: w.Serving()}

@@ -45,38 +45,45 @@ type boxKey struct{}
 // of its own on loopback.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata",
-		Setup: func(e *testscript.Env) error {
-			box, err := startSandbox(context.Background(), sandboxOptions{dir: filepath.Join(e.WorkDir, "box"),
-				listen: "127.0.0.1:0", socks: "127.0.0.1:0", latency: "none",
-				tokens: map[string][]string{"sandbox-weekly": runnersScopes(&profiles.Profile{})}})
-			if err != nil {
-				return err
-			}
-			e.Defer(func() { box.close() })
-			e.Values[boxKey{}] = box
-			return dressScript(e, box)
-		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits":  exits,
-			"break":  breakRelease,
-			"fault":  fault,
-			"calls":  calls,
-			"domain": domain,
-			"api":    callAPI,
-			"seal":   sealPairs,
-			"noise":  noise,
-			"sshkey": sshKey,
-			"off":    powerOff,
-			"live":   waitLive,
-			"billed": billed,
-			"update": update,
-			"retag":  retag,
-			"sink":   sinkOpens,
-			"heard":  heard,
-			"mailed": mailed,
-		},
+		Dir:   "testdata",
+		Setup: setupScript,
+		Cmds:  scriptCommands(),
 	})
+}
+
+// setupScript gives a script its sandbox.
+func setupScript(e *testscript.Env) error {
+	box, err := startSandbox(context.Background(), sandboxOptions{dir: filepath.Join(e.WorkDir, "box"),
+		listen: "127.0.0.1:0", socks: "127.0.0.1:0", latency: "none",
+		tokens: map[string][]string{"sandbox-weekly": runnersScopes(&profiles.Profile{})}})
+	if err != nil {
+		return err
+	}
+	e.Defer(func() { box.close() })
+	e.Values[boxKey{}] = box
+	return dressScript(e, box)
+}
+
+func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
+	return map[string]func(*testscript.TestScript, bool, []string){
+		"exits":  exits,
+		"break":  breakRelease,
+		"fault":  fault,
+		"calls":  calls,
+		"domain": domain,
+		"api":    callAPI,
+		"seal":   sealPairs,
+		"noise":  noise,
+		"sshkey": sshKey,
+		"off":    powerOff,
+		"live":   waitLive,
+		"billed": billed,
+		"update": update,
+		"retag":  retag,
+		"sink":   sinkOpens,
+		"heard":  heard,
+		"mailed": mailed,
+	}
 }
 
 // dressScript points the script at its sandbox and gives it an age key.

@@ -130,14 +130,18 @@ func (e *notReady) Error() string {
 
 func (e *notReady) failures() (out []failure) {
 	for _, r := range e.standbys {
-		hint := hintFor(r.Problem)
+		c := cureFor(r.Problem)
+		if c.code == "" {
+			c.code = "standby-not-ready"
+		}
+		hint := c.hint
 		switch {
 		case r.Standby.Status == "off":
 			hint = fmt.Sprintf("doctl compute droplet-action power-on %d", r.Standby.ID)
 		case hint == "":
 			hint = fmt.Sprintf("to look at it: cattle ssh --to %d; a rebuild makes a standby of what is live: cattle rebuild", r.Standby.ID)
 		}
-		out = append(out, failure{Msg: fmt.Sprintf("the standby %s could not take over: %v", r.Standby.Name, r.Problem), Hint: hint})
+		out = append(out, failure{Code: c.code, Msg: fmt.Sprintf("the standby %s could not take over: %v", r.Standby.Name, r.Problem), Hint: hint})
 	}
 	return out
 }
@@ -155,11 +159,16 @@ func (e *notServing) Error() string { return fmt.Sprintf("%s does not serve: %v"
 
 func (e *notServing) Unwrap() error { return e.err }
 
-func (e *notServing) hint() string {
+// proxied tells that the proxy did not answer, so that nobody asked the site.
+func (e *notServing) proxied() bool {
 	var way, proxy *net.OpError
+	return errors.As(e.err, &way) && way.Op == "socks connect" && errors.As(way.Err, &proxy)
+}
+
+func (e *notServing) hint() string {
 	back := e.wayBack()
 	switch {
-	case errors.As(e.err, &way) && way.Op == "socks connect" && errors.As(way.Err, &proxy):
+	case e.proxied():
 		return "the proxy of ALL_PROXY does not answer, so this says nothing of the site"
 	case back != "":
 		return back

@@ -32,12 +32,16 @@ func (e *bootError) Error() string { return "boot step " + e.step + " failed" }
 // boot logs in as soon as the droplet lets it, delivers the key and follows
 // the journal to the boot's end.
 func (r *run) boot(ctx context.Context) error {
-	late := fmt.Errorf("the boot was not over within %s", brief(r.site.BootWithin))
-	ctx, cancel := context.WithDeadlineCause(ctx, r.began.Add(r.site.BootWithin), late)
+	deadline := r.began.Add(r.site.BootWithin)
+	late := &Known{"boot-too-slow", "to look at the droplet when it is slow, keep it: cattle release --keep-failed VERSION; more time: release: {boot_within: …}",
+		fmt.Errorf("the boot was not over within %s", brief(r.site.BootWithin))}
+	whole := ctx
+	ctx, cancel := context.WithDeadlineCause(ctx, deadline, late)
 	defer cancel()
 	seen := map[string]droplets.StepState{}
 	for {
-		if err := r.login(ctx, r.site.BootWithin); err != nil {
+		// Not on the boot's context: a wait that ends by itself says what it saw last.
+		if err := r.login(whole, time.Until(deadline)); err != nil {
 			return err
 		}
 		end, err := r.follow(ctx, seen)
@@ -191,12 +195,12 @@ func (r *run) reach(ctx context.Context) error {
 	owned := r.site.owns(now)
 	switch {
 	case now.Status == "":
-		return fmt.Errorf("the standby %s is gone: somebody destroyed it", t.Name)
+		return &Known{"standby-gone", "cattle status shows what there is", fmt.Errorf("the standby %s is gone: somebody destroyed it", t.Name)}
 	case owned != nil:
 		return fmt.Errorf("the standby %s: %w", t.Name, owned)
 	case now.Status == "active":
 		return r.login(ctx, reachWithin)
 	default:
-		return fmt.Errorf("the standby %s is %s: power it on with doctl compute droplet-action power-on %d", t.Name, now.Status, t.ID)
+		return &Known{"standby-off", fmt.Sprintf("doctl compute droplet-action power-on %d", t.ID), fmt.Errorf("the standby %s is %s", t.Name, now.Status)}
 	}
 }

@@ -81,12 +81,16 @@ func (r *run) publicHealth(ctx context.Context) error {
 	return d.Healthy(ctx, d.Client(), r.site.Health)
 }
 
+func overBudget(format string, args ...any) error {
+	return &Known{"cutover-budget", "release again; if this site may cost its visitors more: release: {cutover: …}", fmt.Errorf(format, args...)}
+}
+
 func (c Cutover) allows(s probe.Stats) error {
 	switch {
 	case s.Gap > c.Gap:
-		return fmt.Errorf("the switch left the public without an answer for %s, the budget is %s", s.Gap.Round(time.Millisecond), brief(c.Gap))
+		return overBudget("the switch left the public without an answer for %s, the budget is %s", s.Gap.Round(time.Millisecond), brief(c.Gap))
 	case s.Failed > c.Failed:
-		return fmt.Errorf("%d of %d requests failed during the switch, the budget is %d", s.Failed, s.Requests, c.Failed)
+		return overBudget("%d of %d requests failed during the switch, the budget is %d", s.Failed, s.Requests, c.Failed)
 	}
 	return nil
 }

@@ -12,7 +12,8 @@ import (
 type Refused struct {
 	Step string // of the plan
 	Err  error
-	Hint string
+	// Code is the section of docs/errors.md, "" for what the error itself says.
+	Code, Hint string
 	// Serving is the release that serves, "" when nothing did before either.
 	Serving string
 	// BootStep and Tail show which step of the droplet's boot failed, and its last lines.
@@ -43,6 +44,17 @@ func (e *NotBaked) Unwrap() error { return e.Why.Err }
 type Holder struct{ IP string }
 
 func (e *Holder) Error() string { return fmt.Sprintf("it holds the reserved IP %s: left alone", e.IP) }
+
+// A Known error is of a kind that docs/errors.md has a section of, by the name
+// Code. Hint is what to type next.
+type Known struct {
+	Code, Hint string
+	Err        error
+}
+
+func (e *Known) Error() string { return e.Err.Error() }
+
+func (e *Known) Unwrap() error { return e.Err }
 
 // A Leftover is something that still exists, or bills, and should not.
 type Leftover struct {
@@ -99,6 +111,8 @@ func (e *byHand) Unwrap() error { return e.err }
 
 // A Fault is something that forbids a plan, with what to do about it.
 type Fault struct {
+	// Code is its section of docs/errors.md.
+	Code      string
 	Msg, Hint string
 	// Input tells a wrong profile from a world that is not ready.
 	Input bool

@@ -121,7 +121,7 @@ func sound(s droplets.MachineStatus, attempt string, services []string) error {
 	for _, want := range services {
 		i := slices.IndexFunc(s.Services, func(have droplets.Service) bool { return have.Name == want })
 		if i < 0 {
-			return fmt.Errorf("service %s does not run", want)
+			return &Known{"service-down", "", fmt.Errorf("service %s does not run", want)}
 		}
 	}
 	for _, have := range s.Services {
@@ -132,6 +132,9 @@ func sound(s droplets.MachineStatus, attempt string, services []string) error {
 	return nil
 }
 
+// killed is the exit status of a program that got SIGKILL: 128 and 9.
+const killed = 137
+
 // serviceUp accepts a service that runs (healthy where it can be) and a
 // one-shot service that ended well.
 func serviceUp(s droplets.Service) error {
@@ -139,12 +142,15 @@ func serviceUp(s droplets.Service) error {
 	switch {
 	case s.State == "exited" && s.Exit == 0:
 		return nil
+	case s.State == "exited" && s.Exit == killed:
+		return &Known{"service-killed", "more memory: droplet: {size: …} in the profile; or less to do, or a higher mem_limit of the service",
+			fmt.Errorf("service %s was killed (status %d), for want of memory most likely", name, killed)}
 	case s.State == "exited":
-		return fmt.Errorf("service %s exited with status %d", name, s.Exit)
+		return &Known{"service-down", "", fmt.Errorf("service %s exited with status %d", name, s.Exit)}
 	case s.State != "running":
-		return fmt.Errorf("service %s is %s", name, state)
+		return &Known{"service-down", "", fmt.Errorf("service %s is %s", name, state)}
 	case s.Health != "" && s.Health != "healthy":
-		return fmt.Errorf("service %s is %s", name, droplets.Printable(s.Health))
+		return &Known{"service-unhealthy", "", fmt.Errorf("service %s is %s", name, droplets.Printable(s.Health))}
 	}
 	return nil
 }
@@ -158,7 +164,7 @@ func (r *run) healthCheck() func(context.Context) error {
 	once := func(ctx context.Context) error {
 		if err := r.healthyOnce(ctx, d, client, inRow == 0); err != nil {
 			inRow = 0
-			return err
+			return unhealthy(err)
 		}
 		if inRow++; inRow < r.site.Health.Successes {
 			return fmt.Errorf("healthy %d times in a row, %d are asked for", inRow, r.site.Health.Successes)
@@ -166,6 +172,15 @@ func (r *run) healthCheck() func(context.Context) error {
 		return nil
 	}
 	return func(ctx context.Context) error { return r.until(ctx, "the health check", once) }
+}
+
+// unhealthy tells an app that is slow from one that is wrong.
+func unhealthy(err error) error {
+	var late *probe.Late
+	if errors.As(err, &late) {
+		return &Known{"health-slow", "if it is slow by nature: health: {timeout: …} in the profile", err}
+	}
+	return &Known{"health-check", "", err}
 }
 
 func (r *run) healthyOnce(ctx context.Context, d probe.Door, client *http.Client, first bool) error {
@@ -251,5 +266,6 @@ func (r *run) closedPorts(ctx context.Context) error {
 	for _, p := range open {
 		list = append(list, strconv.Itoa(p))
 	}
-	return fmt.Errorf("reachable from outside beside 22, 80 and 443: %s", strings.Join(list, ", "))
+	return &Known{"port-open", "write 127.0.0.1 before the port under ports: of the compose file, and a route in the profile",
+		fmt.Errorf("reachable from outside beside 22, 80 and 443: %s", strings.Join(list, ", "))}
 }

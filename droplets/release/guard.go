@@ -63,7 +63,7 @@ func TryGuard(ctx context.Context, cloud droplets.Cloud, w *World) error {
 	default:
 		return nil
 	}
-	return &Preflight{Faults: []Fault{{Input: true, Msg: why, Hint: "make one with this scope alone at https://cloud.digitalocean.com/account/api/tokens and export CATTLE_GUARD_TOKEN=…"}}}
+	return &Preflight{Faults: []Fault{{Code: "guard-token", Input: true, Msg: why, Hint: "make one with this scope alone at https://cloud.digitalocean.com/account/api/tokens and export CATTLE_GUARD_TOKEN=…"}}}
 }
 
 // guards tells whether the plan's switch is guarded: it is a release, there is a
@@ -194,6 +194,7 @@ func (w *World) GuardFaults(site Site) []Fault {
 		return nil
 	}
 	return []Fault{{
+		Code: "not-confirmed-yet",
 		Msg: fmt.Sprintf("release %s was switched to and is not confirmed: it is under way, or its operator is gone and the guard takes %s back; that is settled by %s",
 			m.Birth.Release, w.Reserved.IP, clock(m.Birth.Lease)),
 		Hint: "try again then; cattle rollback goes back at once"}}

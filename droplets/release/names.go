@@ -207,7 +207,7 @@ func filter(rs []droplets.Record, want func(droplets.Record) bool) (out []drople
 
 // conflict is a record in the way, and what to type about it.
 func (k keeper) conflict(z *droplets.Zone, r, mark droplets.Record) Fault {
-	f := Fault{Msg: fmt.Sprintf("the record %s leads elsewhere, and is not cattle's to change", r), Hint: recordChange{zone: z.Name, was: r}.command() + " deletes it"}
+	f := Fault{Code: "dns-conflict", Msg: fmt.Sprintf("the record %s leads elsewhere, and is not cattle's to change", r), Hint: recordChange{zone: z.Name, was: r}.command() + " deletes it"}
 	switch r.Type {
 	case "A":
 		f.Hint = "to hand the name over: " + recordChange{zone: z.Name, will: mark}.command()
@@ -235,7 +235,7 @@ func noZones(names []string) (faults []Fault) {
 		held[zone] = append(held[zone], name)
 	}
 	for _, zone := range zones {
-		faults = append(faults, Fault{Msg: fmt.Sprintf("no domain of the account holds %s, and the profile says dns: digitalocean", strings.Join(held[zone], ", ")),
+		faults = append(faults, Fault{Code: "dns-no-zone", Msg: fmt.Sprintf("no domain of the account holds %s, and the profile says dns: digitalocean", strings.Join(held[zone], ", ")),
 			Hint: fmt.Sprintf("doctl compute domain create %s, and name DigitalOcean's servers at your registrar; or keep the records yourself, without dns", zone)})
 	}
 	return faults

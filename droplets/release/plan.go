@@ -121,9 +121,9 @@ func (p *Plan) Notices() (out []string) {
 }
 
 func noStandby(w *World, version string) error {
-	f := Fault{Msg: "there is no standby to go back to", Hint: "cattle release VERSION puts an older version on a fresh droplet"}
+	f := Fault{Code: "no-standby", Msg: "there is no standby to go back to", Hint: "cattle release VERSION puts an older version on a fresh droplet"}
 	if version != "" {
-		f = Fault{Msg: "no standby runs release " + version, Hint: "cattle release " + version}
+		f = Fault{Code: "no-standby", Msg: "no standby runs release " + version, Hint: "cattle release " + version}
 	}
 	if len(w.Standbys) > 0 {
 		var have []string

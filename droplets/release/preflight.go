@@ -28,7 +28,7 @@ func (w *World) orderFaults(site Site, c *Candidate) []Fault {
 		faults = append(faults, check(site)...)
 	}
 	if len(c.UserData) > maxUserData {
-		faults = append(faults, Fault{Input: true, Msg: fmt.Sprintf("user-data has %d bytes, the limit is %d", len(c.UserData), maxUserData), Hint: "cattle check"})
+		faults = append(faults, Fault{Code: "profile-faults", Input: true, Msg: fmt.Sprintf("user-data has %d bytes, the limit is %d", len(c.UserData), maxUserData), Hint: "cattle check"})
 	}
 	return faults
 }
@@ -46,7 +46,7 @@ func (w *World) SiteFaults(site Site) []Fault {
 func (w *World) accountFaults(site Site) []Fault {
 	var out []Fault
 	if w.Account.Status == "locked" {
-		out = append(out, Fault{Msg: "the account is locked", Hint: "see https://cloud.digitalocean.com/account"})
+		out = append(out, Fault{Code: "account-locked", Msg: "the account is locked", Hint: "see https://cloud.digitalocean.com/account"})
 	}
 	if w.Account.DropletLimit > 0 && w.InAccount >= w.Account.DropletLimit {
 		hint := "ask for a higher limit at https://cloud.digitalocean.com/account/team"
@@ -55,7 +55,7 @@ func (w *World) accountFaults(site Site) []Fault {
 		} else if len(w.Standbys) > 0 {
 			hint = fmt.Sprintf("cattle gc --standbys makes room by ending the standby %s", w.Standbys[len(w.Standbys)-1].Birth.Release)
 		}
-		out = append(out, Fault{Msg: fmt.Sprintf("no room for one more droplet: the account has %d of %d", w.InAccount, w.Account.DropletLimit), Hint: hint})
+		out = append(out, Fault{Code: "droplet-limit", Msg: fmt.Sprintf("no room for one more droplet: the account has %d of %d", w.InAccount, w.Account.DropletLimit), Hint: hint})
 	}
 	return out
 }
@@ -63,7 +63,7 @@ func (w *World) accountFaults(site Site) []Fault {
 func (w *World) quotaFaults(Site) []Fault {
 	var out []Fault
 	if w.Reserved.IP == "" && w.Account.ReservedIPLimit > 0 && len(w.IPs) >= w.Account.ReservedIPLimit {
-		out = append(out, Fault{Msg: fmt.Sprintf("no room for one more reserved IP: the account has %d of %d", len(w.IPs), w.Account.ReservedIPLimit),
+		out = append(out, Fault{Code: "reserved-ip-limit", Msg: fmt.Sprintf("no room for one more reserved IP: the account has %d of %d", len(w.IPs), w.Account.ReservedIPLimit),
 			Hint: "name one that is free in the profile: reserved_ip: …"})
 	}
 	return out
@@ -79,7 +79,7 @@ func (w *World) regionFaults(site Site) []Fault {
 	if slices.Contains(known, site.Region) {
 		return nil
 	}
-	return []Fault{{Input: true, Msg: "no such region: " + site.Region, Hint: "there are " + strings.Join(slices.Compact(known), ", ")}}
+	return []Fault{{Code: "region-unknown", Input: true, Msg: "no such region: " + site.Region, Hint: "there are " + strings.Join(slices.Compact(known), ", ")}}
 }
 
 func (w *World) sizeFaults(site Site) []Fault {
@@ -89,12 +89,12 @@ func (w *World) sizeFaults(site Site) []Fault {
 	case len(offered) == 0:
 		return nil // the region is the fault
 	case size == nil:
-		return []Fault{{Input: true, Msg: "no such droplet size: " + site.Size, Hint: "the smallest in " + site.Region + ": " + strings.Join(offered, ", ")}}
+		return []Fault{{Code: "size-unknown", Input: true, Msg: "no such droplet size: " + site.Size, Hint: "the smallest in " + site.Region + ": " + strings.Join(offered, ", ")}}
 	case !slices.Contains(size.Regions, site.Region):
-		return []Fault{{Input: true, Msg: fmt.Sprintf("size %s is not offered in region %s", site.Size, site.Region),
+		return []Fault{{Code: "size-not-in-region", Input: true, Msg: fmt.Sprintf("size %s is not offered in region %s", site.Size, site.Region),
 			Hint: fmt.Sprintf("it is in %s; in %s there are %s", strings.Join(size.Regions, ", "), site.Region, strings.Join(offered, ", "))}}
 	case !size.Available:
-		return []Fault{{Msg: fmt.Sprintf("size %s is sold out for now", site.Size), Hint: "try again later, or take another size: " + strings.Join(offered, ", ")}}
+		return []Fault{{Code: "size-sold-out", Msg: fmt.Sprintf("size %s is sold out for now", site.Size), Hint: "try again later, or take another size: " + strings.Join(offered, ", ")}}
 	}
 	return nil
 }
@@ -115,11 +115,12 @@ func (w *World) someSizes(region string) []string {
 func (w *World) imageFaults(site Site) []Fault {
 	switch {
 	case w.ImageErr != nil:
-		return []Fault{{Input: true, Msg: "no such droplet image: " + site.Image, Hint: "images that cattle renders for: debian-13-x64, ubuntu-24-04-x64"}}
+		return []Fault{{Code: "image-unknown", Input: true, Msg: "no such droplet image: " + site.Image, Hint: "images that cattle renders for: debian-13-x64, ubuntu-24-04-x64"}}
 	case w.Image.Status == "retired" || w.Image.Status == "deleted":
-		return []Fault{{Input: true, Msg: "droplet image " + site.Image + " was withdrawn", Hint: "droplet: {image: debian-13-x64}"}}
+		return []Fault{{Code: "image-withdrawn", Input: true, Msg: "droplet image " + site.Image + " was withdrawn", Hint: "droplet: {image: debian-13-x64}"}}
+	case len(w.someSizes(site.Region)) == 0: // the region is the fault
 	case len(w.Image.Regions) > 0 && !slices.Contains(w.Image.Regions, site.Region):
-		return []Fault{{Input: true, Msg: fmt.Sprintf("droplet image %s is not offered in region %s", site.Image, site.Region), Hint: "it is in " + strings.Join(w.Image.Regions, ", ")}}
+		return []Fault{{Code: "image-not-in-region", Input: true, Msg: fmt.Sprintf("droplet image %s is not offered in region %s", site.Image, site.Region), Hint: "it is in " + strings.Join(w.Image.Regions, ", ")}}
 	}
 	return nil
 }
@@ -127,15 +128,15 @@ func (w *World) imageFaults(site Site) []Fault {
 func (w *World) keyFaults(site Site) []Fault {
 	var out []Fault
 	if len(w.Keys) == 0 {
-		out = append(out, Fault{Msg: "the account has no SSH key", Hint: "doctl compute ssh-key import mine --public-key-file ~/.ssh/id_ed25519.pub"})
+		out = append(out, Fault{Code: "ssh-key-missing", Msg: "the account has no SSH key", Hint: "doctl compute ssh-key import mine --public-key-file ~/.ssh/id_ed25519.pub"})
 	}
 	for _, want := range site.SSHKeys {
 		if w.key(want) == 0 {
-			out = append(out, Fault{Input: true, Msg: "the account has no SSH key " + want, Hint: "it has " + strings.Join(w.keyNames(), ", ")})
+			out = append(out, Fault{Code: "ssh-key-missing", Input: true, Msg: "the account has no SSH key " + want, Hint: "it has " + strings.Join(w.keyNames(), ", ")})
 		}
 	}
 	if len(out) == 0 && !w.mayLogIn(site) {
-		out = append(out, Fault{Input: true, Msg: "none of the SSH keys on the droplet is yours: you could not log in to it",
+		out = append(out, Fault{Code: "ssh-key-not-yours", Input: true, Msg: "none of the SSH keys on the droplet is yours: you could not log in to it",
 			Hint: "load one of " + strings.Join(w.keyNames(), ", ") + ": ssh-add, or export CATTLE_SSH_KEY=FILE"})
 	}
 	return out
@@ -187,11 +188,11 @@ func (w *World) ipFaults(site Site) []Fault {
 	ip := w.Reserved
 	switch {
 	case ip.IP == "" && len(w.Standbys) > 0:
-		return []Fault{{Input: true,
+		return []Fault{{Code: "reserved-ip-lost", Input: true,
 			Msg:  fmt.Sprintf("droplet %d of %s was live, but no reserved IP points at a droplet of the app any more", w.Standbys[0].ID, site.App),
 			Hint: "say which address is the site's: reserved_ip: …"}}
 	case ip.IP != "" && ip.Region != site.Region:
-		return []Fault{{Input: true, Msg: fmt.Sprintf("the reserved IP %s is in region %s, the profile's droplets in %s", ip.IP, ip.Region, site.Region),
+		return []Fault{{Code: "reserved-ip-region", Input: true, Msg: fmt.Sprintf("the reserved IP %s is in region %s, the profile's droplets in %s", ip.IP, ip.Region, site.Region),
 			Hint: "droplet: {region: " + ip.Region + "}"}}
 	}
 	return nil
@@ -221,7 +222,7 @@ func (w *World) rivalFaults(Site) []Fault {
 		return nil
 	}
 	first := w.Candidates[len(w.Candidates)-1]
-	return []Fault{{Msg: (&rival{first}).Error(),
+	return []Fault{{Code: "release-under-way", Msg: (&rival{first}).Error(),
 		Hint: fmt.Sprintf("wait until it is done; if its operator is gone for good: cattle gc --attempt %s", first.Birth.Attempt)}}
 }
 

@@ -32,7 +32,7 @@ func (w *World) projectFaults(site Site) []Fault {
 	for i, p := range w.Around.Projects {
 		names[i] = p.Name
 	}
-	return []Fault{{Input: true, Msg: "the account has no project " + site.Project, Hint: "it has " + strings.Join(names, ", ")}}
+	return []Fault{{Code: "project-unknown", Input: true, Msg: "the account has no project " + site.Project, Hint: "it has " + strings.Join(names, ", ")}}
 }
 
 // project is the step that puts droplet and address where the profile wants

@@ -42,7 +42,7 @@ func (o *Operator) Check(ctx context.Context, site Site, w *World) (Verdict, []R
 func (o *Operator) ready(ctx context.Context, site Site, w *World, m Member) Readiness {
 	r := Readiness{Standby: m}
 	if m.Status != "active" {
-		r.Problem = fmt.Errorf("it is %s", m.Status)
+		r.Problem = &Known{"standby-off", "", fmt.Errorf("it is %s", m.Status)}
 		return r
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, readyWithin, fmt.Errorf("it did not answer within %s", brief(readyWithin)))

@@ -210,7 +210,8 @@ func (r *run) takeBack(ctx context.Context, s Step, cause error) error {
 	// What a step after the confirm left over ends with this release.
 	r.leftovers = nil
 	failed := r.undoAll(ctx)
-	refused := &Refused{Step: s.Name, Err: cause, Hint: r.hintFor(s, cause)}
+	refused := &Refused{Step: s.Name, Err: cause}
+	refused.Code, refused.Hint = r.kindOf(s, cause)
 	var boot *bootError
 	if errors.As(cause, &boot) {
 		refused.BootStep, refused.Tail = boot.step, boot.tail
@@ -302,26 +303,34 @@ func (r *run) serving(ctx context.Context) (string, error) {
 // gone tells that the API did not take what an order names.
 func gone(err error) bool { return droplets.NotFound(err) || droplets.Busy(err) }
 
-// hintFor is what to type after a refusal, "" where its error says it all.
-func (r *run) hintFor(s Step, err error) string {
+// kindOf is the section of docs/errors.md that a refusal has, and what to type
+// after it; "" where its error says it all.
+func (r *run) kindOf(s Step, err error) (code, hint string) {
 	var elsewhere *moved
 	var onward *movedOn
 	var first *rival
+	var known *Known
 	switch {
 	case errors.As(err, &elsewhere), errors.As(err, &onward):
-		return "cattle status shows what is live now"
+		return "ip-moved", "cattle status shows what is live now"
 	case errors.As(err, &first):
-		return "wait until it is done; if its operator is gone for good: cattle gc --attempt " + first.m.Birth.Attempt
+		return "release-under-way", "wait until it is done; if its operator is gone for good: cattle gc --attempt " + first.m.Birth.Attempt
 	case s.Name == "create" && r.plan.Base != nil && gone(err):
-		return "the snapshot was deleted meanwhile, or cannot be used any more: release again, or do without with --no-snapshot"
+		return "snapshot-gone", "the snapshot was deleted meanwhile, or cannot be used any more: release again, or do without with --no-snapshot"
 	case s.Name == BeforeSwitch:
-		return "hooks.before_switch of the profile has refused it; what it said is above"
+		return "hook-refused", "hooks.before_switch of the profile has refused it; what it said is above"
 	case s.Name == "guard":
-		return "the live droplet holds the guard; without one: release.guard: false, or --no-handoff where that droplet cannot be reached any more"
+		return "guard", "the live droplet holds the guard; without one: release.guard: false, or --no-handoff where that droplet cannot be reached any more"
 	case s.Name == "handoff":
-		return "if the live droplet cannot be reached any more: add --no-handoff, and new certificates are asked for"
+		return "handoff", "if the live droplet cannot be reached any more: add --no-handoff, and new certificates are asked for"
+	case s.Name == watchStep:
+		return "got-worse", ""
+	case errors.As(err, &known):
+		return known.Code, known.Hint
+	case s.Name == "confirm":
+		return "not-confirmed", ""
 	}
-	return ""
+	return "", ""
 }
 
 func (r *run) emit(e Event) {

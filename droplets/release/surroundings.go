@@ -133,9 +133,9 @@ func (w *World) vpcFaults(site Site) []Fault {
 	switch v := w.Around.VPC; {
 	case site.VPC == "":
 	case v.ID == "":
-		return []Fault{{Input: true, Msg: "no such VPC: " + site.VPC, Hint: "doctl vpcs list shows the account's; without droplet.vpc it is the region's default one"}}
+		return []Fault{{Code: "vpc-unknown", Input: true, Msg: "no such VPC: " + site.VPC, Hint: "doctl vpcs list shows the account's; without droplet.vpc it is the region's default one"}}
 	case v.Region != site.Region:
-		return []Fault{{Input: true, Msg: fmt.Sprintf("the VPC %s is in region %s, the profile's droplets in %s", v.Name, v.Region, site.Region),
+		return []Fault{{Code: "vpc-region", Input: true, Msg: fmt.Sprintf("the VPC %s is in region %s, the profile's droplets in %s", v.Name, v.Region, site.Region),
 			Hint: fmt.Sprintf("droplet: {region: %s}, or another VPC: doctl vpcs list", v.Region)}}
 	}
 	return nil

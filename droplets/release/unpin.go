@@ -19,6 +19,7 @@ func (w *World) PinFault() *Fault {
 		return nil
 	}
 	return &Fault{
+		Code: "pinned",
 		Msg: fmt.Sprintf("%s is pinned since %s, when cattle rollback went back to it: a rebuild might bring back what that was for",
 			w.Live.Name, since.UTC().Format(time.RFC3339)),
 		Hint: fmt.Sprintf("cattle release %s by hand, or cattle unpin", w.Serving()),

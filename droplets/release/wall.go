@@ -82,7 +82,7 @@ func (w *World) wallFaults(site Site) []Fault {
 	}
 	if _, err := site.wallOf(w.Around.Firewalls); err != nil {
 		strange := err.(*strangeWall)
-		return []Fault{{Msg: strange.Error(), Hint: strange.hint()}}
+		return []Fault{{Code: "firewall-conflict", Msg: strange.Error(), Hint: strange.hint()}}
 	}
 	return nil
 }

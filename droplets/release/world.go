@@ -159,7 +159,7 @@ func (s *survey) ownedBy(site Site) error {
 	if other == "" || other == site.App {
 		return nil
 	}
-	return &Preflight{Faults: []Fault{{Input: true,
+	return &Preflight{Faults: []Fault{{Code: "reserved-ip-taken", Input: true,
 		Msg:  fmt.Sprintf("the reserved IP %s is the app %s's: it points at %s", s.Reserved.IP, other, s.Reserved.Droplet.Name),
 		Hint: "take the line reserved_ip out of the profile, or name another address"}}}
 }
@@ -206,11 +206,11 @@ func reservedFor(site Site, all []Member, ips []droplets.ReservedIP) (droplets.R
 	}
 	switch {
 	case site.ReservedIP != "":
-		return droplets.ReservedIP{}, &Preflight{Faults: []Fault{{Input: true,
+		return droplets.ReservedIP{}, &Preflight{Faults: []Fault{{Code: "reserved-ip-unknown", Input: true,
 			Msg:  "the account has no reserved IP " + site.ReservedIP,
 			Hint: "take the line reserved_ip out of the profile and the first release makes one"}}}
 	case len(found) > 1:
-		return droplets.ReservedIP{}, &Preflight{Faults: []Fault{{Input: true,
+		return droplets.ReservedIP{}, &Preflight{Faults: []Fault{{Code: "reserved-ip-ambiguous", Input: true,
 			Msg:  "more than one reserved IP points at a droplet of " + site.App + ": " + found[0].IP + ", " + found[1].IP,
 			Hint: "say which one is the site's: reserved_ip: " + found[0].IP}}}
 	case len(found) == 1:

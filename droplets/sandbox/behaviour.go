@@ -21,7 +21,8 @@ const (
 	ExitsLater   Kind = "exits-later"   // the first service has exited once it has run for After
 	FailsLive    Kind = "fails-live"    // answers 500 through a reserved IP, 200 on the droplet's own address
 	WrongVersion Kind = "wrong-version" // the attempt's path answers another id
-	Exited       Kind = "exited"        // the first service has exited
+	Exited       Kind = "exited"        // the first service has exited, with Exit
+	Unhealthy    Kind = "unhealthy"     // the first service runs and fails its own health check
 	OpenPort     Kind = "open-port"     // publishes Port, 5432, to the world
 	FailsStep    Kind = "fails-step"    // the boot step Step fails
 	HangsStep    Kind = "hangs-step"    // the boot step Step never ends
@@ -38,14 +39,18 @@ type Behaviour struct {
 	After time.Duration `json:"after,omitempty"` // of those that begin later, default 30 s
 	Step  string        `json:"step,omitempty"`  // of FailsStep, HangsStep and Babbles
 	Port  int           `json:"port,omitempty"`  // of OpenPort, default 5432
+	Tail  string        `json:"tail,omitempty"`  // the last words of FailsStep
+	Exit  int           `json:"exit,omitempty"`  // status of Exited and ExitsLater, default 1
 }
 
 // slowAnswer is how long a slow release takes: longer than a check should wait.
 const slowAnswer = 10 * time.Second
 
 // ParseBehaviour reads RELEASE=KIND or RELEASE=KIND:ARGUMENT, where the
-// argument is a duration (fails-later and the like), a step (fails-step, hangs-step, babbles) or a
-// port (open-port), as in "v1.2.0=never-healthy" or "v1.3.0=fails-later:1m".
+// argument is a duration (fails-later and the like), a step (fails-step, which
+// takes its last words behind it; hangs-step, babbles), a port (open-port) or an
+// exit status (exited), as in "v1.2.0=never-healthy", "v1.3.0=fails-later:1m" or
+// "v1.4.0=fails-step:packages:E: Unable to locate package cowsay".
 func ParseBehaviour(s string) (release string, b Behaviour, err error) {
 	release, rest, found := strings.Cut(s, "=")
 	if !found || release == "" {
@@ -59,8 +64,10 @@ func ParseBehaviour(s string) (release string, b Behaviour, err error) {
 		b.After, err = time.ParseDuration(arg)
 	case b.Kind == OpenPort:
 		b.Port, err = strconv.Atoi(arg)
+	case b.Kind == Exited:
+		b.Exit, err = strconv.Atoi(arg)
 	default:
-		b.Step = arg
+		b.Step, b.Tail, _ = strings.Cut(arg, ":")
 	}
 	if err == nil {
 		err = b.check()
@@ -80,6 +87,8 @@ func (b Behaviour) check() error {
 		return fmt.Errorf("unknown step %q, want one of %v", b.Step, stepNames())
 	case !stepped && b.Kind != Babbles && b.Step != "":
 		return fmt.Errorf("%s takes no argument %q", b.Kind, b.Step)
+	case b.Kind != FailsStep && b.Tail != "":
+		return fmt.Errorf("%s takes no last words %q", b.Kind, b.Tail)
 	}
 	return nil
 }
@@ -93,7 +102,7 @@ func (b Behaviour) later() bool {
 func (b Behaviour) begun(since, now time.Time) bool { return now.Sub(since) >= b.After }
 
 func kinds() []Kind {
-	return []Kind{Healthy, NeverHealthy, Slow, FailsLater, FailsSome, Restarts, ExitsLater, FailsLive, WrongVersion, Exited, OpenPort, FailsStep, HangsStep, Babbles}
+	return []Kind{Healthy, NeverHealthy, Slow, FailsLater, FailsSome, Restarts, ExitsLater, FailsLive, WrongVersion, Exited, Unhealthy, OpenPort, FailsStep, HangsStep, Babbles}
 }
 
 // Break makes a release behave in a way, on droplets that are and that will
@@ -117,6 +126,9 @@ func (c *Cloud) behaviour(d *droplet) Behaviour {
 	}
 	if b.Kind == OpenPort && b.Port == 0 {
 		b.Port = 5432
+	}
+	if b.Exit == 0 {
+		b.Exit = 1
 	}
 	return b
 }

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"slices"
 	"time"
 )
@@ -123,7 +124,7 @@ func (run *bootRun) plan(st step, d *droplet) stepRun {
 	case b.Kind == HangsStep:
 		r.end = time.Time{}
 	case b.Kind == FailsStep:
-		r.state, r.tail = "failed", "+ "+st.name+"\nE: the sandbox was told that this step fails"
+		r.state, r.tail = "failed", "+ "+st.name+"\n"+cmp.Or(b.Tail, "E: the sandbox was told that this step fails")
 	case b.Kind == Babbles:
 		r.state, r.tail = "failed", Babble
 	}

@@ -269,10 +269,13 @@ func TestBehaviours(t *testing.T) {
 
 func TestParseBehaviour(t *testing.T) {
 	for in, want := range map[string]string{
-		"v1.2.0=never-healthy":      "v1.2.0 {never-healthy 0s  0}",
-		"v1+a/b=fails-later:1m":     "v1+a/b {fails-later 1m0s  0}",
-		"v1=fails-step:packages":    "v1 {fails-step 0s packages 0}",
-		"v1=open-port:6379":         "v1 {open-port 0s  6379}",
+		"v1.2.0=never-healthy":      "v1.2.0 {never-healthy 0s  0  0}",
+		"v1+a/b=fails-later:1m":     "v1+a/b {fails-later 1m0s  0  0}",
+		"v1=fails-step:packages":    "v1 {fails-step 0s packages 0  0}",
+		"v1=open-port:6379":         "v1 {open-port 0s  6379  0}",
+		"v1=exited:137":             "v1 {exited 0s  0  137}",
+		"v1=fails-step:pull:E: no":  "v1 {fails-step 0s pull 0 E: no 0}",
+		"v1=hangs-step:pull:E: no":  "takes no last words",
 		"v1=dance":                  "unknown kind",
 		"v1=fails-step:dance":       "unknown step",
 		"v1=fails-step":             "unknown step",

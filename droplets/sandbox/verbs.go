@@ -237,14 +237,17 @@ func (c *Cloud) services(d *droplet, v vitals, now time.Time) []obj {
 	}
 	b := c.behaviour(d)
 	for i, name := range c.seed(d).manifest.Services {
-		state, exit := "running", 0
+		state, health, exit := "running", "", 0
 		if i == 0 && (b.Kind == Exited || b.Kind == ExitsLater && b.begun(v.appAt, now)) {
-			state, exit = "exited", 1
+			state, exit = "exited", b.Exit
+		}
+		if i == 0 && b.Kind == Unhealthy {
+			health = "unhealthy"
 		}
 		if c.behaviour(d).Kind == Babbles {
 			name, state = name+Babble, state+Babble
 		}
-		list = append(list, obj{"name": name, "state": state, "health": "", "exit": exit})
+		list = append(list, obj{"name": name, "state": state, "health": health, "exit": exit})
 	}
 	return list
 }

@@ -144,6 +144,14 @@ func (d Door) Identity(ctx context.Context, client *http.Client) (string, error)
 	return body, nil
 }
 
+// Late means that a health check was not answered in its time.
+type Late struct {
+	URL    string
+	Within time.Duration
+}
+
+func (e *Late) Error() string { return fmt.Sprintf("%s did not answer within %s", e.URL, e.Within) }
+
 // Healthy makes one health check.
 func (d Door) Healthy(ctx context.Context, client *http.Client, h Health) error {
 	ctx, cancel := context.WithTimeout(ctx, h.Timeout)
@@ -151,7 +159,7 @@ func (d Door) Healthy(ctx context.Context, client *http.Client, h Health) error 
 	status, body, err := d.Get(ctx, client, h.Path)
 	switch {
 	case err != nil && ctx.Err() != nil:
-		return fmt.Errorf("%s did not answer within %s", d.url(h.Path), h.Timeout)
+		return &Late{d.url(h.Path), h.Timeout}
 	case err != nil:
 		return err
 	case status != h.Status:
