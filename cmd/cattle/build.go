@@ -271,17 +271,23 @@ func builderFailure(err error) (code int, f failure, ok bool) {
 	f.Msg = err.Error() + "; nothing was created"
 	switch {
 	case errors.As(err, &build):
+		f.Code = "build-failed"
 		f.Tail, f.Hint = droplets.Printable(build.Tail), "what the builder said last is above; cattle release --build again once it is mended"
 		return exitInput, f, true
 	case errors.As(err, &missing):
+		f.Code = "builder-missing"
 		f.Hint = "apt-get install podman, or https://docs.docker.com/engine/install/"
 	case errors.As(err, &down) && down.Denied():
+		f.Code = "builder-down"
 		f.Hint = "sudo usermod -aG docker $USER and log in anew, or CATTLE_BUILDER=podman"
 	case errors.As(err, &down):
-		f.Hint = "systemctl start " + down.Tool + ", or the other one: CATTLE_BUILDER=podman"
+		f.Code = "builder-down"
+		f.Hint = "systemctl start "+down.Tool+", or the other one: CATTLE_BUILDER=podman"
 	case errors.As(err, &push) && push.Denied:
+		f.Code = "push-failed"
 		f.Tail, f.Hint = droplets.Printable(push.Tail), push.Tool+" login "+push.Server
 	case errors.As(err, &push):
+		f.Code = "push-failed"
 		f.Tail, f.Hint = droplets.Printable(push.Tail), push.Tool+" push "+push.Ref
 	default:
 		return 0, failure{}, false

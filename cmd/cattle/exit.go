@@ -58,16 +58,16 @@ func report(ctx context.Context, err error, std stdio, asJSON bool) int {
 	if errors.As(err, &faults) {
 		printFaults(std, faults, asJSON)
 	}
+	return tell(std, code, failures, asJSON)
+}
+
+// tell says how it ended, and returns the exit status.
+func tell(std stdio, code int, failures []failure, asJSON bool) int {
 	if asJSON {
 		writeJSON(std.out, map[string]any{"message_type": "error", "exit_status": code, "failures": failures})
 		return code
 	}
-	for i, f := range failures {
-		f.print(std.err)
-		if last := i == len(failures)-1; f.Code != "" && (last || failures[i+1].Code != f.Code) {
-			fmt.Fprintf(std.err, "cattle: see: cattle explain %s\n", f.Code)
-		}
-	}
+	printFailures(std.err, failures)
 	annotate(std, code, failures)
 	return code
 }
@@ -85,6 +85,16 @@ func endOf(ctx context.Context, err error) (int, []failure) {
 		failures[0].Code = "interrupted"
 	}
 	return code, failures
+}
+
+// printFailures prints them, and once for those of one code where it is explained.
+func printFailures(w io.Writer, failures []failure) {
+	for i, f := range failures {
+		f.print(w)
+		if last := i == len(failures)-1; f.Code != "" && (last || failures[i+1].Code != f.Code) {
+			fmt.Fprintf(w, "cattle: see: cattle explain %s\n", f.Code)
+		}
+	}
 }
 
 func (f failure) print(w io.Writer) {

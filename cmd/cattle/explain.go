@@ -14,6 +14,8 @@ import (
 func explainCommand(std stdio) *cli.Command {
 	return &cli.Command{
 		Name: "explain", Usage: "say what a failure means and what to do, by the code that it was told with",
+		Description: "    cattle explain disk-full\n" +
+			"    cattle explain              every code, with its gist",
 		ArgsUsage: "[CODE]", OnUsageError: usage,
 		Action: func(c *cli.Context) error {
 			if err := wantArgs(c, 0, 1); err != nil {

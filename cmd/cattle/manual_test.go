@@ -35,6 +35,7 @@ func examplesNotRun() map[string]string {
 		"cattle logs --to standby": "the standby may be the one of a rollback",
 		"cattle sandbox":           "it serves until it is interrupted",
 		"cattle demo":              "make demo runs it",
+		"cattle release --build":   "docker or podman; see build.txtar",
 		"cattle rehearse":          "needs machines that boot, and root",
 		"cattle doctor --measure":  "it asks before it spends",
 	}

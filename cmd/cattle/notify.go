@@ -106,15 +106,7 @@ func untold(std stdio, wrong []failure, code int, asJSON bool) int {
 	if code == exitDone {
 		code = exitLeftover
 	}
-	if asJSON {
-		writeJSON(std.out, map[string]any{"message_type": "error", "exit_status": code, "failures": wrong})
-		return code
-	}
-	for _, f := range wrong {
-		f.print(std.err)
-	}
-	annotate(std, code, wrong)
-	return code
+	return tell(std, code, wrong, asJSON)
 }
 
 // announce tells everybody who is wanted, at the same time, and returns who
@@ -137,7 +129,7 @@ func announce(ctx context.Context, std stdio, p *profiles.Profile, m notify.Mess
 	var out []failure
 	for i, err := range wrong {
 		if err != nil {
-			out = append(out, failure{Msg: fmt.Sprintf("notify.%d (%s) could not be told: %s", i, addressee(p.Notify[i]), flat(err.Error())), Hint: untoldHint(err)})
+			out = append(out, failure{Code: "not-told", Msg: fmt.Sprintf("notify.%d (%s) could not be told: %s", i, addressee(p.Notify[i]), flat(err.Error())), Hint: untoldHint(err)})
 		}
 	}
 	return out

@@ -14,6 +14,8 @@ import (
 func notifyCommand(std stdio) *cli.Command {
 	return &cli.Command{
 		Name: "notify", Usage: "show who is told how releases end; --test tells them something now", OnUsageError: usage,
+		Description: "    cattle notify\n" +
+			"    cattle notify --test",
 		Flags: []cli.Flag{fileFlag(), &cli.BoolFlag{Name: "test", Usage: "send everybody a message that says it is a test"}},
 		Action: func(c *cli.Context) error {
 			if err := wantArgs(c, 0, 0); err != nil {

@@ -21,8 +21,8 @@ func scheduleCommand(std stdio) *cli.Command {
 		&cli.StringFlag{Name: "day", Value: "Sun", Usage: "`DAY` of the week: Sun, Mon, Tue, Wed, Thu, Fri, Sat"},
 		&cli.StringFlag{Name: "at", Value: "04:15", Usage: "`TIME` of day; GitHub's is UTC"},
 		&cli.BoolFlag{Name: "write", Usage: "write the files to their places, where there are none yet"}}
-	kind := func(name, usageText string, show func(*cli.Context, timer.Job) error) *cli.Command {
-		return &cli.Command{Name: name, Usage: usageText, OnUsageError: usage, Flags: flags, Action: func(c *cli.Context) error {
+	runner := func(name, usageText string, show func(*cli.Context, timer.Job) error) *cli.Command {
+		return &cli.Command{Name: name, Usage: usageText, Description: "    cattle schedule " + name, OnUsageError: usage, Flags: flags, Action: func(c *cli.Context) error {
 			if err := wantArgs(c, 0, 0); err != nil {
 				return err
 			}
@@ -35,10 +35,12 @@ func scheduleCommand(std stdio) *cli.Command {
 	}
 	return &cli.Command{
 		Name: "schedule", Usage: "show or write what rebuilds weekly: a systemd timer, a cron line, a GitHub workflow", OnUsageError: usage,
+		Description: "    cattle schedule github\n" +
+			"    cattle schedule systemd --day Sat --at 03:30",
 		Subcommands: []*cli.Command{
-			kind("systemd", "a timer and its service, of your own systemd", func(c *cli.Context, j timer.Job) error { return scheduleSystemd(std, c, j) }),
-			kind("cron", "a line for crontab -e", func(c *cli.Context, j timer.Job) error { return scheduleCron(std, c, j) }),
-			kind("github", "a workflow of GitHub Actions", func(c *cli.Context, j timer.Job) error { return scheduleGitHub(std, c, j) }),
+			runner("systemd", "a timer and its service, of your own systemd", func(c *cli.Context, j timer.Job) error { return scheduleSystemd(std, c, j) }),
+			runner("cron", "a line for crontab -e", func(c *cli.Context, j timer.Job) error { return scheduleCron(std, c, j) }),
+			runner("github", "a workflow of GitHub Actions", func(c *cli.Context, j timer.Job) error { return scheduleGitHub(std, c, j) }),
 		},
 		Action: func(c *cli.Context) error {
 			if name := c.Args().First(); name != "" {
