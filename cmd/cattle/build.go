@@ -282,7 +282,7 @@ func builderFailure(err error) (code int, f failure, ok bool) {
 		f.Hint = "sudo usermod -aG docker $USER and log in anew, or CATTLE_BUILDER=podman"
 	case errors.As(err, &down):
 		f.Code = "builder-down"
-		f.Hint = "systemctl start "+down.Tool+", or the other one: CATTLE_BUILDER=podman"
+		f.Hint = "systemctl start " + down.Tool + ", or the other one: CATTLE_BUILDER=podman"
 	case errors.As(err, &push) && push.Denied:
 		f.Code = "push-failed"
 		f.Tail, f.Hint = droplets.Printable(push.Tail), push.Tool+" login "+push.Server
