@@ -25,8 +25,11 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(observed{m}, map[string]func(){"cattle": main, "docker": standInDocker})
+	testscript.Main(observed{m}, programs)
 }
+
+// programs are what this binary is by another name, for scripts and tests.
+var programs = map[string]func(){"cattle": main, "docker": standInDocker}
 
 // observed runs the tests with every answer of their sandboxes held against
 // the API's description. A script's commands are processes of this binary that
