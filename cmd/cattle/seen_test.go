@@ -216,7 +216,7 @@ func TestSeenTerminal(t *testing.T) {
 			steps = append(steps, words[1])
 		}
 	}
-	if want := strings.Fields("create boot handoff gate switch confirm retire"); !slices.Equal(steps, want) {
+	if want := strings.Fields("create boot handoff gate switch confirm retire record"); !slices.Equal(steps, want) {
 		t.Errorf("the record has %v\n%s", steps, record)
 	}
 	if !strings.Contains(record, "v2 is live") {
