@@ -34,7 +34,7 @@ test:
 	$(if $(CATTLE_OPENAPI),$(GO) test -count=1 -v -run '^TestTally$$' ./droplets/sandbox/described -counted $(TALLY),\
 		@echo 'make: CATTLE_OPENAPI is not set: no answer of the sandbox was held against the description of the API')
 	$(GO) -C $(BLOG) test $(RACE) ./...
-	# All of the simulation, and the table of it: above was a tenth. Its goroutines
+	# All of the simulation, and the table of it: above was a twentieth. Its goroutines
 	# begin with stacks as large as they become: an eighth less time.
 	GODEBUG=adaptivestackstart=1 $(GO) test -count=1 -v -timeout 20m $(SIMULATION)
 
