@@ -296,7 +296,7 @@ func (m *Machine) command(ctx context.Context, verb, line string, in io.Reader, 
 	if readErr != nil {
 		return fmt.Errorf("the droplet's %s: %w", verb, readErr)
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, io.EOF) { // EOF: it ended well, and left some of its input unread
 		return fmt.Errorf("the droplet's %s: %w", verb, err)
 	}
 	return nil
