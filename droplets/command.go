@@ -37,36 +37,61 @@ var ErrEnough = errors.New("enough was read")
 func (m *Machine) Command(ctx context.Context, words []string, in io.Reader, read func(io.Reader) error) error {
 	stop := context.AfterFunc(ctx, func() { m.client.Close() })
 	defer stop()
-	session, err := m.client.NewSession()
+	s, err := m.start(Quote(words...), in)
 	if err != nil {
 		return orCause(ctx, err)
 	}
-	defer session.Close()
-	stderr := &tail{max: maxStderr}
-	session.Stdin, session.Stderr = in, stderr
-	out, err := session.StdoutPipe()
-	if err == nil {
-		err = session.Start(Quote(words...))
-	}
-	if err != nil {
-		return orCause(ctx, err)
-	}
-	switch err := read(out); {
+	defer s.Close()
+	switch err := read(s.out); {
 	case errors.Is(err, ErrEnough):
 		return nil
 	case err != nil:
 		return orCause(ctx, err)
 	}
-	err = session.Wait()
-	if errors.Is(err, io.EOF) { // it ended well, and left some of its input unread
-		err = nil
-	}
+	err = s.wait()
 	var exit *ssh.ExitError
 	if errors.As(err, &exit) && ctx.Err() == nil {
-		return &CommandError{Command: words[0], Exit: exit.ExitStatus(), Reason: Printable(strings.TrimSpace(stderr.String()))}
+		return &CommandError{Command: words[0], Exit: exit.ExitStatus(), Reason: s.lastWords()}
 	}
 	return orCause(ctx, err)
 }
+
+// A session is a command that runs on the droplet.
+type session struct {
+	*ssh.Session
+	out    io.Reader
+	stderr *tail
+}
+
+// start runs a line of shell on the droplet; in may be nil.
+func (m *Machine) start(line string, in io.Reader) (*session, error) {
+	opened, err := m.client.NewSession()
+	if err != nil {
+		return nil, err
+	}
+	s := &session{Session: opened, stderr: &tail{max: maxStderr}}
+	s.Stdin, s.Stderr = in, s.stderr
+	if s.out, err = s.StdoutPipe(); err == nil {
+		err = s.Start(line)
+	}
+	if err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// wait tells how it ended. One that ended well may have left some of its input
+// unread, of which ssh makes an EOF.
+func (s *session) wait() error {
+	if err := s.Wait(); !errors.Is(err, io.EOF) {
+		return err
+	}
+	return nil
+}
+
+// lastWords are the end of what it complained of, printable.
+func (s *session) lastWords() string { return Printable(strings.TrimSpace(s.stderr.String())) }
 
 // Quote makes of words one line that a POSIX shell takes apart into the very
 // same words.

@@ -257,46 +257,37 @@ func (m *Machine) stream(ctx context.Context, verb string, in io.Reader, read fu
 func (m *Machine) command(ctx context.Context, verb, line string, in io.Reader, read func(io.Reader) error) error {
 	stop := context.AfterFunc(ctx, func() { m.client.Close() })
 	defer stop()
-	session, err := m.client.NewSession()
+	s, err := m.start(line, in)
 	if err != nil {
 		return fmt.Errorf("ask the droplet for %s: %w", verb, orCause(ctx, err))
 	}
-	defer session.Close()
+	defer s.Close()
 
-	stderr := &tail{max: maxStderr}
-	session.Stdin, session.Stderr = in, stderr
-	out, err := session.StdoutPipe()
-	if err != nil {
-		return err
-	}
-	if err := session.Start(line); err != nil {
-		return fmt.Errorf("ask the droplet for %s: %w", verb, orCause(ctx, err))
-	}
 	var readErr error
 	if read != nil {
-		readErr = read(out)
+		readErr = read(s.out)
 	}
 	if readErr == nil {
 		// A read that stopped early must not leave the droplet blocked on its output.
-		if n, _ := io.CopyN(io.Discard, out, maxStatus); n == maxStatus {
+		if n, _ := io.CopyN(io.Discard, s.out, maxStatus); n == maxStatus {
 			readErr = errors.New("it goes on and on")
 		}
 	}
 	if readErr != nil {
-		session.Close()
+		s.Close()
 	}
-	err = session.Wait()
+	err = s.wait()
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	var exit *ssh.ExitError
 	if errors.As(err, &exit) {
-		return &VerbError{Verb: verb, Exit: exit.ExitStatus(), Reason: Printable(strings.TrimSpace(stderr.String()))}
+		return &VerbError{Verb: verb, Exit: exit.ExitStatus(), Reason: s.lastWords()}
 	}
 	if readErr != nil {
 		return fmt.Errorf("the droplet's %s: %w", verb, readErr)
 	}
-	if err != nil && !errors.Is(err, io.EOF) { // EOF: it ended well, and left some of its input unread
+	if err != nil {
 		return fmt.Errorf("the droplet's %s: %w", verb, err)
 	}
 	return nil
