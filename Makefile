@@ -63,8 +63,9 @@ chaos: build
 # systemd-container, mmdebstrap, nftables and debian-archive-keyring.
 BOOTED = CATTLE_E2E_IMAGES=$(CURDIR)/bin/e2e/blog.tar,$(CURDIR)/bin/e2e/public.tar CATTLE_E2E_SOPS=$(CURDIR)/bin/e2e/sops \
 	$(GO) test -tags e2e -count=1 -v
+# ONLY=Life runs what has that name, SKIP leaves it out.
 e2e: e2e-machines e2e-images
-	$(BOOTED) -timeout 35m -run TestBooted -skip TestBootedGuard ./cmd/cattle/
+	$(BOOTED) -timeout 35m -run 'TestBooted($(ONLY))' -skip 'TestBooted(Guard$(if $(SKIP),|$(SKIP)))' ./cmd/cattle/
 
 e2e-machines:
 	$(GO) test -tags e2e -count=1 -timeout 15m ./droplets/sandbox/nspawn/
