@@ -107,7 +107,7 @@ lint:
 	staticcheck=$$($(GO) tool -n staticcheck) && cd $(BLOG) && $$staticcheck ./...
 
 # Figures, never verdicts: render time and allocations, a release's API calls and
-# its simulated time over its cloud's floor, start-up time and size of the binary.
+# its simulated time over its cloud's floor, start-up's time and memory, size of the binary.
 bench: build
 	$(GO) test -run '^$$' -bench . -benchmem ./cloudinit/ ./profiles/ ./droplets/release/
 	$(GO) test -run '^$$' -bench Startup ./cmd/cattle/
