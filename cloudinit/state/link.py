@@ -3,7 +3,7 @@
 The new one opens one SSH connection and has conversations over it, each with a
 `state serve` of its own, which the old one's sshd starts and which can do no more
 than this file lets it. A message is a line of JSON, followed by as many bytes as
-its "bytes" says."""
+its "payload" says."""
 import contextlib
 import json
 import os
@@ -31,7 +31,7 @@ class Stream:
 
     def send(self, message: dict, payload=b"") -> None:
         """payload: anything bytes-like. A fault where the other side is gone."""
-        head = {**message, "bytes": len(payload)} if len(payload) else message
+        head = {**message, "payload": len(payload)} if len(payload) else message
         try:
             with self.sending:
                 self.writer.write(json.dumps(head).encode() + b"\n")
@@ -46,7 +46,7 @@ class Stream:
         try:
             line = self.reader.readline()
             message = json.loads(line) if line.endswith(b"\n") else None
-            size = message.get("bytes", 0) if message else 0
+            size = message.get("payload", 0) if message else 0
             payload = self.reader.read(size) if size else b""
         except (OSError, ValueError):
             raise self.cut() from None
@@ -172,7 +172,7 @@ class Link:
         if self.closed:
             raise machine.Fault("cut", "the connection to the other droplet was given up")
         process = subprocess.Popen(self.ssh("source", "state"), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                   stderr=subprocess.DEVNULL, bufsize=1 << 18)
+                                   stderr=None if os.environ.get("CATTLE_TRACE") else subprocess.DEVNULL, bufsize=1 << 18)
         self.streams.add(process)
         stream = Stream(process.stdout, process.stdin, process)
         stream.send({"entry": entry, "op": op, **request})

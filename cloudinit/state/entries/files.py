@@ -137,6 +137,7 @@ def plain(digits: bytes) -> int:
 
 
 def fault(status: int, said: bytes) -> machine.Fault:
+    machine.note(f"rsync ended with {status}: {machine.last_line(said)}")
     if b"No space left" in said or b"Disk quota" in said:
         return machine.Fault("disk-full", "there is no room left on the disk", side="new")
     if status in (10, 12, 30, 35, 255, -9, -15):
