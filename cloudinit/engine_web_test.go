@@ -34,7 +34,8 @@ func withNginx(t *testing.T, d *stateDroplet, app http.Handler) string {
 	for _, kind := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
 		temporary += fmt.Sprintf("%s_temp_path %s/run/%s;\n", kind, d.root, kind)
 	}
-	d.write("/etc/nginx/nginx.conf", fmt.Sprintf(`worker_processes 1;
+	d.write("/etc/nginx/nginx.conf", fmt.Sprintf(`user root;
+worker_processes 1;
 pid %[1]s/run/nginx.pid;
 error_log %[1]s/run/error.log;
 events { }
