@@ -6,6 +6,7 @@ makes by itself: an account that is there already keeps the password that the ne
 release's environment gave it."""
 import concurrent.futures
 import contextlib
+import os
 import re
 import subprocess
 
@@ -193,6 +194,13 @@ class MySQL(Server):
             with contextlib.suppress(machine.Fault), self.session() as session:
                 session.lines(f"DROP DATABASE IF EXISTS {name}")
             raise
+
+    def whole(self, folder: str) -> None:
+        for database in self.databases:
+            with open(self.file(folder, database), "rb") as source:
+                source.seek(max(0, os.path.getsize(source.name) - 200))
+                if b"-- Dump completed" not in source.read():
+                    raise machine.Fault("not-equal", f"the dump of {database} is not whole")
 
     def sums(self, database: str) -> dict:
         here = f"= {quoted(database)}"

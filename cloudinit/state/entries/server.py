@@ -254,7 +254,10 @@ class Server(Entry):
 
     def held(self) -> bool:
         """Whether this process's hold is still in force."""
-        return self.holder is not None and self.holder.alive() and bool(self.holding())
+        return self.still_held() and bool(self.holding())
+
+    def still_held(self) -> bool:
+        return self.holder is not None and self.holder.alive()
 
     def holding(self) -> str:
         """Says which hold is in force, empty when none is: another text, another hold."""
