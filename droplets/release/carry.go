@@ -131,7 +131,11 @@ func (p *Plan) giveUp() []Step {
 		return nil
 	}
 	live := p.World.Live.Name
-	steps := []Step{{Name: freezeStep, Title: fmt.Sprintf("hold the writes of %s, if it still answers", live), run: (*run).freezeIfReachable, held: true}}
+	steps := []Step{
+		// It was left with its writes held until it is live again. They shall go when
+		// that is confirmed, and not before.
+		{Name: startStep, Title: "have its writes wait until it is confirmed", run: (*run).holdStandby},
+		{Name: freezeStep, Title: fmt.Sprintf("hold the writes of %s, if it still answers", live), run: (*run).freezeIfReachable, held: true}}
 	if p.Site.Backups && !p.data.NoBackup {
 		steps = append(steps, Step{Name: backupStep, Title: fmt.Sprintf("have %s make a backup of what is given up", live), run: (*run).backUpDiscarded, held: true})
 	}

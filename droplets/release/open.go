@@ -47,7 +47,7 @@ func noEngine(err error) bool {
 
 // scheduleBackups has the new droplet make backups by itself.
 func (r *run) scheduleBackups(ctx context.Context) error {
-	if !r.site.State || r.plan.discards() { // else it has the engine by now
+	if !r.plan.moves() && !r.plan.begins() && !r.plan.discards() { // else it has the engine by now
 		if _, err := r.equipNew(ctx); err != nil {
 			return &byHand{err, "cattle backup"}
 		}
