@@ -177,7 +177,7 @@ func (s *schedule) settle(b *Bench) {
 	case what.hand:
 		b.recover(s)
 	default:
-		b.converge(s.then, len(s.scene.before) > 0)
+		b.converge(s.then, b.holder(b.Before) != nil)
 	}
 }
 
