@@ -58,8 +58,12 @@ func (p *Plan) begins() bool {
 }
 
 // opens tells whether writes are held on the plan's droplet when it is switched
-// to: what was carried there waits, and a standby has held them since it was left.
-func (p *Plan) opens() bool { return p.moves() || p.Site.State && p.target != nil }
+// to. What was carried there waits, and so does a first release, whose address
+// may still be given back with all that was written; a standby has held them
+// since it was left.
+func (p *Plan) opens() bool {
+	return p.moves() || p.begins() || p.Site.State && p.target != nil
+}
 
 // backsUp tells whether a release makes a backup of the live droplet first.
 func (p *Plan) backsUp() bool {
@@ -111,7 +115,7 @@ func (p *Plan) dataSteps() []Step {
 	case p.moves():
 		add(Step{Name: startStep, Title: "start the app; its writes wait until it is live", run: (*run).startHeld, held: true})
 	case p.begins():
-		add(Step{Name: startStep, Title: "start the app", run: (*run).begin})
+		add(Step{Name: startStep, Title: "start the app; its writes wait until it is live", run: (*run).begin})
 	}
 	return steps
 }
@@ -139,7 +143,7 @@ func (p *Plan) giveUp() []Step {
 	if p.Site.Backups && !p.data.NoBackup {
 		steps = append(steps, Step{Name: backupStep, Title: fmt.Sprintf("have %s make a backup of what is given up", live), run: (*run).backUpDiscarded, held: true})
 	}
-	return steps
+	return append(steps, Step{Name: startStep, Title: "have " + p.target.Name + " hold its writes until it is live", run: (*run).startHeld, held: true})
 }
 
 // opening is the step in which writes go again, and backups begin.

@@ -199,7 +199,13 @@ func (r *run) dialFor() time.Duration {
 // freezeIfReachable is the freeze of what is given up. The live droplet may be
 // the broken one: that it does not answer holds no rollback up, but then it is
 // kept, for it may have the only copy.
+//
+// The standby is made ready before, to hold its own: it has found out long ago
+// that it may open once it is live, and must not before the confirm.
 func (r *run) freezeIfReachable(ctx context.Context) error {
+	if _, err := r.equipNew(ctx); err != nil {
+		return orBudget(ctx, err)
+	}
 	err := r.reachOld(ctx)
 	if err == nil {
 		if err = r.equipOld(ctx); err == nil {

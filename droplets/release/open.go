@@ -93,10 +93,12 @@ func (r *run) restore(ctx context.Context) error {
 	return nil
 }
 
-// begin starts the app of a first release: its writes go at once, for nobody
-// else's rows are missing.
+// begin starts the app of a droplet that nothing was carried to. Its writes are
+// held all the same: until the confirm, it may be destroyed.
 func (r *run) begin(ctx context.Context) error {
-	return r.onNew(ctx, "start its app", r.site.BootWithin, r.site.BootWithin, func(ctx context.Context, m *droplets.Machine) error { return m.BeginState(ctx) })
+	return r.onNew(ctx, "start its app", r.site.BootWithin, r.site.BootWithin, func(ctx context.Context, m *droplets.Machine) error {
+		return m.StartState(ctx, r.openBy()+r.site.Health.Deadline+r.site.Hooks.Deadline)
+	})
 }
 
 // backUp has the live droplet make a backup before it is left.
