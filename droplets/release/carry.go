@@ -135,15 +135,13 @@ func (p *Plan) giveUp() []Step {
 		return nil
 	}
 	live := p.World.Live.Name
-	steps := []Step{
-		// It was left with its writes held until it is live again. They shall go when
-		// that is confirmed, and not before.
-		{Name: startStep, Title: "have its writes wait until it is confirmed", run: (*run).holdStandby},
-		{Name: freezeStep, Title: fmt.Sprintf("hold the writes of %s, if it still answers", live), run: (*run).freezeIfReachable, held: true}}
+	steps := []Step{{Name: freezeStep, Title: fmt.Sprintf("hold the writes of %s, if it still answers", live), run: (*run).freezeIfReachable, held: true}}
 	if p.Site.Backups && !p.data.NoBackup {
 		steps = append(steps, Step{Name: backupStep, Title: fmt.Sprintf("have %s make a backup of what is given up", live), run: (*run).backUpDiscarded, held: true})
 	}
-	return append(steps, Step{Name: startStep, Title: "have " + p.target.Name + " hold its writes until it is live", run: (*run).startHeld, held: true})
+	// The standby was left with its writes held until it is live again. They shall
+	// go when that is confirmed, and not before.
+	return append(steps, Step{Name: startStep, Title: "have the writes of " + p.target.Name + " wait until it is live and confirmed", run: (*run).startHeld, held: true})
 }
 
 // opening is the step in which writes go again, and backups begin.
@@ -201,7 +199,7 @@ func (w *World) stateFaults(site Site, c *Candidate) []Fault {
 		return nil
 	}
 	said := c.Restore != "" || c.Empty
-	const hint = "say where the data comes from: --no-handoff with --restore latest (or a backup's id), or with --empty for none"
+	const hint = "say where the data comes from: --no-handoff with --restore (the newest backup) or --restore=ID, or with --empty for none"
 	fault := func(format string, args ...any) []Fault {
 		return []Fault{{Code: "state-needs-handoff", Input: true, Msg: fmt.Sprintf(format, args...), Hint: hint}}
 	}
@@ -264,7 +262,7 @@ func (w *World) written(n *droplets.Writes) string {
 			parts = append(parts, strings.TrimSpace(fmt.Sprintf("%s: %d %s", e.Name, e.Count, e.Unit)))
 		}
 	}
-	text := fmt.Sprintf("%s has accepted %d writes", name, n.Total)
+	text := fmt.Sprintf("%s has accepted %s", name, counted(n.Total, "write"))
 	if since := n.SinceTime(); !since.IsZero() {
 		text += " since " + since.Format(time.RFC3339)
 	}
@@ -272,4 +270,12 @@ func (w *World) written(n *droplets.Writes) string {
 		text += " (" + strings.Join(parts, ", ") + ")"
 	}
 	return text
+}
+
+// counted is a number of things.
+func counted(n int64, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("%d %s", n, what)
 }

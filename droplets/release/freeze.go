@@ -145,14 +145,6 @@ func (r *run) migrate(ctx context.Context) error {
 	return orBudget(ctx, r.machine.Migrate(ctx))
 }
 
-// holdStandby is startHeld for a standby, whose app runs.
-func (r *run) holdStandby(ctx context.Context) error {
-	if _, err := r.equipNew(ctx); err != nil {
-		return orBudget(ctx, err)
-	}
-	return r.startHeld(ctx)
-}
-
 // startHeld starts the app with its writes held.
 func (r *run) startHeld(ctx context.Context) error {
 	r.started = time.Now()
@@ -198,10 +190,7 @@ func (r *run) dialFor() time.Duration {
 
 // freezeIfReachable is the freeze of what is given up. The live droplet may be
 // the broken one: that it does not answer holds no rollback up, but then it is
-// kept, for it may have the only copy.
-//
-// The standby is made ready before, to hold its own: it has found out long ago
-// that it may open once it is live, and must not before the confirm.
+// kept, for it may have the only copy. The standby is made ready before.
 func (r *run) freezeIfReachable(ctx context.Context) error {
 	if _, err := r.equipNew(ctx); err != nil {
 		return orBudget(ctx, err)

@@ -144,7 +144,7 @@ var dataHints = map[string]string{
 	droplets.StateLapsed:        "try again; where it happens often: release: {max_freeze: …}",
 	droplets.StateRepository:    "cattle backups shows whether the repository answers; --no-backup does without",
 	droplets.StateMigrate:       "release.migrate of the profile has failed on a copy of the data; what it said is above",
-	droplets.StateEngine:        "cattle logs --unit cattle-state, on the droplet that is named",
+	droplets.StateEngine:        "cattle logs system shows what the live droplet said; --keep-failed keeps the new one for a look",
 }
 
 // dataKind is the section, and what to type, of a failure that an engine told.

@@ -49,7 +49,7 @@ func TestRollbackWantsADecision(t *testing.T) {
 		spoil  bool
 		faults string
 	}{
-		"rows":    {rows: true, faults: "v2 has accepted 1 writes since"},
+		"rows":    {rows: true, faults: "v2 has accepted 1 write since"},
 		"unknown": {spoil: true, faults: "is not known"},
 		"none":    {},
 	} {
