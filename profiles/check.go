@@ -103,8 +103,10 @@ var (
 	modePattern  = regexp.MustCompile(`^0?[0-7]{3,4}$`)
 	ownerPattern = regexp.MustCompile(`^[a-z_][a-z0-9_-]*(:[a-z_][a-z0-9_-]*)?$`)
 	notInName    = regexp.MustCompile(`[^a-z0-9]+`)
-	envPattern   = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-	serverName   = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?$`)
+	// volumePattern is what Compose's schema asks of a volume's key.
+	volumePattern = regexp.MustCompile(`^[a-zA-Z0-9._-]+$`)
+	envPattern    = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+	serverName    = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?$`)
 	// What goes into nginx's configuration has no space, quote, brace,
 	// semicolon or dollar.
 	pathPattern = regexp.MustCompile(`^/[A-Za-z0-9._~@%+=:,/-]*$`)

@@ -95,6 +95,11 @@ func (s schemer) value(path string, t reflect.Type) Schema {
 	}
 	var out Schema
 	switch {
+	case t == reflect.TypeFor[Place]():
+		out = orNull(text())
+	case t == reflect.TypeFor[Migrate]():
+		command := s.value(path+".command", reflect.TypeFor[Command]())
+		out = Schema{"anyOf": []Schema{s.structure(path, t), command}}
 	case t.Kind() == reflect.Struct:
 		out = s.structure(path, t)
 		out["type"] = []string{"object", "null"}
