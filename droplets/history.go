@@ -36,6 +36,7 @@ type Entry struct {
 	Watch   *Watched `json:"watch,omitempty"`
 	Standby string   `json:"standby,omitempty"` // release that a rollback would go back to
 	Updates *Updates `json:"updates,omitempty"` // of a rebuild
+	Data    *Moved   `json:"data,omitempty"`    // that was carried over, or restored
 }
 
 // An Author is who began a command, from where, as far as that is known.
@@ -63,6 +64,13 @@ type Cutover struct {
 	Requests int   `json:"requests"`
 	Failed   int   `json:"failed"`
 	Gap      int64 `json:"gap_ms"` // longest time without an answer
+}
+
+// Moved is what became of a site's data.
+type Moved struct {
+	Freeze int64  `json:"freeze_ms"` // that writes were held
+	Bytes  int64  `json:"bytes"`
+	Backup string `json:"backup,omitempty"` // that was made before, or restored
 }
 
 // Watched counts what visitors were answered while the release was watched.
@@ -207,5 +215,8 @@ func parseHistory(line []byte) (e Entry, ok bool) {
 		e.Steps[i].Name = Line(e.Steps[i].Name)
 	}
 	e.Updates.clean()
+	if e.Data != nil {
+		e.Data.Backup = Line(e.Data.Backup)
+	}
 	return e, true
 }

@@ -46,7 +46,7 @@ func rollback(ctx context.Context, std stdio, file, version string, asJSON, dryR
 	if !dryRun {
 		o.By, o.RunHook = author(ctx, std, p.Dir), hooksIn(ctx, p.Dir)
 	}
-	plan, err := release.PlanRollback(site, w, version)
+	plan, err := release.PlanRollback(site, w, version, release.Data{})
 	if err != nil {
 		return err
 	}

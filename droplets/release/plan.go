@@ -79,7 +79,7 @@ func PlanRelease(verb string, site Site, w *World, c *Candidate) (*Plan, error) 
 
 // PlanRollback plans to move the reserved IP to a standby: the newest one, or
 // the newest of that release.
-func PlanRollback(site Site, w *World, version string) (*Plan, error) {
+func PlanRollback(site Site, w *World, version string, data Data) (*Plan, error) {
 	if faults := w.ipFaults(site); len(faults) > 0 {
 		return nil, &Preflight{faults, w.Serving()}
 	}

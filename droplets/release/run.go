@@ -35,7 +35,9 @@ type Report struct {
 	Updates *droplets.Updates `json:"updates,omitempty"`
 	// Snapshot is the one that a release began from, or that a bake made.
 	Snapshot *SnapshotReport `json:"snapshot,omitempty"`
-	Notices  []string        `json:"notices,omitempty"`
+	// Data is what became of the site's data; nil where it has none.
+	Data    *DataReport `json:"data,omitempty"`
+	Notices []string    `json:"notices,omitempty"`
 	// Visits are the requests through the reserved IP from before the switch to
 	// the confirm's end, ten a second for three minutes at most: a watch adds none.
 	Visits []probe.Sample `json:"-"`

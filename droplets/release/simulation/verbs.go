@@ -113,7 +113,7 @@ func (b *Bench) RollbackBy(ctx context.Context, o *release.Operator, version str
 	if err != nil {
 		return nil, err
 	}
-	p, err := release.PlanRollback(b.Site, w, version)
+	p, err := release.PlanRollback(b.Site, w, version, release.Data{})
 	if err != nil {
 		return nil, err
 	}
