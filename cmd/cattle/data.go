@@ -54,6 +54,12 @@ func (d dataOptions) holds(p *profiles.Profile) error {
 	return nil
 }
 
+// apply gives the options to what a plan is made of.
+func (d dataOptions) apply(o *release.Operator, c *release.Candidate) {
+	o.ViaOperator = d.viaOperator
+	c.Restore, c.Empty, c.NoBackup = d.restore, d.empty, d.noBackup
+}
+
 // newest is what a flag without a value stands for.
 const newest = "latest"
 

@@ -70,6 +70,9 @@ func prepare(ctx context.Context, o *release.Operator, p *profiles.Profile, id *
 			out.candidate.Key = id.age.Key
 		}
 	}
+	if out.candidate.State, err = kitOf(p, stack); err != nil {
+		return nil, err
+	}
 	out.candidate.Manifest, err = manifestOf(p, out, names)
 	return out, err
 }
