@@ -28,6 +28,8 @@ type prepared struct {
 	images    *release.Images   // that are brought; nil: none
 	unbuilt   []string          // references that a plan would have built
 	notices   []string
+	// carriedLast is how many bytes of data the live droplet was given; 0: none, or not known.
+	carriedLast int64
 }
 
 // prepare surveys the cloud, asks the registries for the images' digests and

@@ -127,6 +127,9 @@ func releaseLoaded(ctx context.Context, std stdio, o *release.Operator, p *profi
 		o.By, o.RunHook = author(ctx, std, p.Dir), hooksIn(ctx, p.Dir)
 	}
 	differs := ready.differences(ctx, std, o)
+	if len(p.State) > 0 {
+		ready.notices = append(ready.notices, dataNotice(ready.candidate.Manifest.State, ready.carriedLast, p.Release.MaxFreeze))
+	}
 	return carryOut(ctx, std, o, plan, differs, ready.notices, opts.json, opts.dryRun)
 }
 

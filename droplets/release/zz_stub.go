@@ -1,0 +1,3 @@
+package release
+import ("context"; "cattle/droplets")
+func (o *Operator) Writes(ctx context.Context, w *World) (droplets.Writes, error) { return droplets.Writes{}, nil }
