@@ -134,6 +134,21 @@ func (c *checker) fields() {
 	c.build()
 	c.hooks()
 	c.notify()
+	c.backup()
+}
+
+// data checks what goes along from droplet to droplet, and what does not. app is
+// nil when the compose files could not be read.
+func (c *checker) data(app *composed) {
+	c.state(app)
+	if app == nil {
+		c.paused(nil)
+		c.migrate(nil)
+		return
+	}
+	c.paused(app.active())
+	c.migrate(app.all())
+	c.uncovered(app)
 }
 
 func (c *checker) app() {

@@ -52,6 +52,8 @@ type Profile struct {
 	Secrets  Secrets    `yaml:"secrets"`
 	Mail     *Mail      `yaml:"mail"`
 	Cron     []Cron     `yaml:"cron"`
+	State    []State    `yaml:"state"`
+	Backup   *Backup    `yaml:"backup"`
 	Health   Health     `yaml:"health"`
 	Release  Release    `yaml:"release"`
 	Firewall Firewall   `yaml:"firewall"`
@@ -60,8 +62,6 @@ type Profile struct {
 	Registry []Registry `yaml:"registry"`
 	Hooks    Hooks      `yaml:"hooks"`
 	Notify   []Notice   `yaml:"notify"`
-	State    []State    `yaml:"state"`
-	Backup   *Backup    `yaml:"backup"`
 
 	// Path is the file that was loaded; Dir is its folder, to which relative
 	// paths were resolved.
@@ -276,4 +276,6 @@ type Stack struct {
 	// Upstreams maps a Route.To of the service:port form to the droplet's
 	// loopback addresses ("127.0.0.1:20000") that answer for it, one a replica.
 	Upstreams map[string][]string
+	// Volumes maps the compose files' names of volumes to Docker's own.
+	Volumes map[string]string
 }
