@@ -91,7 +91,7 @@ func (l *live) take(e release.Event) (kept []string) {
 		l.takeBoot(row)
 	case e.Kind == release.KindImages:
 		l.tellBoot(row)
-	case e.Kind == release.KindWatch, e.Kind == release.KindBuild:
+	case e.Kind == release.KindWatch, e.Kind == release.KindBuild, e.Kind == release.KindData:
 		if l.step != nil {
 			l.step.text = row.text
 		}
