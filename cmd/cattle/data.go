@@ -29,8 +29,12 @@ func dataFlags() []cli.Flag {
 	return []cli.Flag{viaOperatorFlag(),
 		bareFlag{&cli.GenericFlag{Name: "restore", Value: &orNewest{}, Usage: "begin with the newest backup, with --restore=ID that one; for when the live droplet is lost"}},
 		&cli.BoolFlag{Name: "empty", Usage: "begin with empty volumes; for when the live droplet is lost, and any backup is not wanted"},
-		&cli.BoolFlag{Name: "no-backup", Usage: "make no backup first"},
+		noBackupFlag(),
 	}
+}
+
+func noBackupFlag() cli.Flag {
+	return &cli.BoolFlag{Name: "no-backup", Usage: "make no backup first"}
 }
 
 func dataOptionsOf(c *cli.Context) dataOptions {
@@ -102,7 +106,7 @@ func kitOf(p *profiles.Profile, stack *profiles.Stack) (*droplets.StateKit, erro
 // the operator answers where he can be asked. Where nobody decided, the plan
 // refuses if there is something to decide.
 func rollbackData(ctx context.Context, std stdio, o *release.Operator, p *profiles.Profile, w *release.World, opts rollbackOptions) (release.Data, error) {
-	data := release.Data{Choice: opts.choice}
+	data := release.Data{Choice: opts.choice, NoBackup: opts.noBackup}
 	if len(p.State) == 0 {
 		if opts.choice != "" {
 			return data, &usageError{"--" + string(opts.choice) + "-data: the profile has no state", "cattle rollback"}

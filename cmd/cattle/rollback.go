@@ -21,7 +21,7 @@ func rollbackCommand(std stdio) *cli.Command {
 			"    cattle rollback v1.1.0  # to the standby of that release\n" +
 			"    cattle rollback --carry-data\n" +
 			"    cattle rollback --discard-data  # a backup of it first",
-		ArgsUsage: "[VERSION]", OnUsageError: usage, Flags: append(executeFlags(), reportFlag(), viaOperatorFlag(),
+		ArgsUsage: "[VERSION]", OnUsageError: usage, Flags: append(executeFlags(), reportFlag(), viaOperatorFlag(), noBackupFlag(),
 			&cli.BoolFlag{Name: "carry-data", Usage: "take what was written since along, back to the standby"},
 			&cli.BoolFlag{Name: "discard-data", Usage: "leave what was written since behind; a backup is made first"}),
 		Action: withPage(std, func(std stdio, c *cli.Context) error {
@@ -33,7 +33,7 @@ func rollbackCommand(std stdio) *cli.Command {
 				return err
 			}
 			return rollback(c.Context, std, rollbackOptions{file: c.String("file"), version: c.Args().First(), json: c.Bool("json"),
-				dryRun: c.Bool("dry-run"), viaOperator: c.Bool("via-operator"), choice: choice})
+				dryRun: c.Bool("dry-run"), viaOperator: c.Bool("via-operator"), noBackup: c.Bool("no-backup"), choice: choice})
 		}),
 	}
 }
@@ -41,6 +41,7 @@ func rollbackCommand(std stdio) *cli.Command {
 type rollbackOptions struct {
 	file, version             string
 	json, dryRun, viaOperator bool
+	noBackup                  bool
 	choice                    release.DataChoice // "": not decided
 }
 

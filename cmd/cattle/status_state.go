@@ -12,9 +12,6 @@ import (
 
 // What status says of a site's data: whether the live droplet takes writes.
 
-// briefWithin bounds the look at the live droplet: who asks for the status waits for it.
-const briefWithin = 10 * time.Second
-
 // stateJSON is what the live droplet says of the site's data.
 type stateJSON struct {
 	Phase string    `json:"phase"` // open, or why writes wait: frozen, committed or new
@@ -28,18 +25,11 @@ func liveBrief(ctx context.Context, o *release.Operator, site release.Site, w *r
 	if !(site.State || site.Backups) || o.Login == nil || w.Live == nil || !w.Live.Born {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, briefWithin)
-	defer cancel()
-	m, err := droplets.Connect(ctx, o.Dialer, o.Login, w.Live.Address(w.Reserved.IP), w.Live.Birth.HostKey)
+	b, err := o.StateOf(ctx, w)
 	if err != nil {
 		return nil // whether the site serves is seen from outside
 	}
-	defer m.Close()
-	s, err := m.Status(ctx)
-	if err != nil {
-		return nil
-	}
-	return s.State
+	return b
 }
 
 func briefToJSON(b *droplets.StateBrief) *stateJSON {
