@@ -80,14 +80,15 @@ func (q *stateCall) backups() error {
 	return nil
 }
 
-// find is a backup by its id, or the latest.
+// find is a backup by its id, or the latest: of those that were not made of rows
+// that somebody gave up.
 func (q *stateCall) find(id string) (*StateBackup, error) {
 	repository, err := q.repository()
 	if err != nil {
 		return nil, err
 	}
 	for _, b := range q.cloud.backupsIn(repository) {
-		if id == "latest" || b.ID == id {
+		if id == "latest" && b.Reason != "discard" || b.ID == id {
 			return b, nil
 		}
 	}

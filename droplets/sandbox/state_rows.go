@@ -63,9 +63,8 @@ func (s *site) add(row string) (phase string, added bool) {
 	}
 	phase = s.cloud.phase(d)
 	if state := &d.Disk.State; phase == phaseOpen && !slices.Contains(state.Rows, row) {
-		state.Rows = append(slices.Clone(state.Rows), row)
-		s.cloud.touch()
-		added = true
+		state.Rows = append(state.Rows, row)
+		s.cloud.dirty, added = true, true // nobody waits for a row
 	}
 	return phase, added
 }

@@ -197,7 +197,11 @@ func TestStateBackups(t *testing.T) {
 		if got := s.rows(new.addr); !slices.Equal(got, []string{"1"}) {
 			t.Error("restored:", got)
 		}
-		if n := len(new.says("backups", "", "backups").([]any)); n != 3 {
+		new.says("backup discard", "", "id")
+		if got := new.says("restore latest --live", "", "id"); got == last {
+			t.Error("restore: what was there before is the latest")
+		}
+		if n := len(new.says("backups", "", "backups").([]any)); n != 5 {
 			t.Error("what was there is not kept:", n)
 		}
 		new.says("restore "+last+" --to /tmp/x", "", "id")
@@ -205,7 +209,7 @@ func TestStateBackups(t *testing.T) {
 			t.Errorf("%q", out)
 		}
 		new.says("schedule", "", "scheduled")
-		if got := len(s.Snapshot().Backups); got != 3 {
+		if got := len(s.Snapshot().Backups); got != 5 {
 			t.Error(got, "backups are seen")
 		}
 	})
