@@ -49,7 +49,7 @@ func (b *Bench) judgeOutcome(r *run, s *schedule) {
 	case errors.As(r.err, &broken):
 		// It says that nobody knows.
 	case r.err == nil || errors.As(r.err, &incomplete):
-		if r.report != nil && (is == nil || is.ID != r.report.Droplet || r.served != r.report.Release) {
+		if r.report != nil && (is == nil || is.ID != r.report.Droplet || r.served != r.report.Release && !saysWorse(r, incomplete)) {
 			b.violate(truthful, "%s: %s; but %s is live and %q serves", r.verb, outcome(r.err), show(is), r.served)
 		}
 	case errors.As(r.err, &refused):
@@ -61,6 +61,17 @@ func (b *Bench) judgeOutcome(r *run, s *schedule) {
 			b.violate(truthful, "%s: %v; but the live droplet changed from %s to %s", r.verb, r.err, show(was), show(is))
 		}
 	}
+}
+
+// saysWorse tells a release that was found to be worse and stays, for the rows
+// that it has.
+func saysWorse(r *run, i *release.Incomplete) bool {
+	return i != nil && r.served == "" && keptWatch(i)
+}
+
+// keptWatch tells that a watch did not end well, and what it watched stays.
+func keptWatch(i *release.Incomplete) bool {
+	return slices.ContainsFunc(i.Leftovers, func(l release.Leftover) bool { return strings.HasPrefix(l.What, "the watch of") })
 }
 
 // stranded tells that the address is at the release that does not serve, as was
@@ -108,8 +119,8 @@ func (b *Bench) edited(d *sandbox.Machine) bool {
 func (b *Bench) judgeUndone(r *run) {
 	var broken *release.Broken
 	var incomplete *release.Incomplete
-	if errors.As(r.err, &incomplete) && len(incomplete.Leftovers) == 1 && incomplete.Leftovers[0].What == release.AfterRelease {
-		return // it serves, and a hook that fails leaves nothing
+	if errors.As(r.err, &incomplete) && len(incomplete.Leftovers) == 1 && (incomplete.Leftovers[0].What == release.AfterRelease || keptWatch(incomplete)) {
+		return // it serves, and a hook that fails leaves nothing; nor does a watch that takes nothing back
 	}
 	if errors.As(r.err, &broken) || Told(r.err) != "" {
 		b.violate(undone, "%s: %s", r.verb, outcome(r.err))
