@@ -80,12 +80,15 @@ class Postgres(Server):
             self.holder.sessions.append(session)
             tables = session.rows(f"SELECT to_json(format('%I.%I', n.nspname, c.relname)) FROM {RELATIONS} "
                                   "AND c.relkind IN ('r', 'p') AND c.relpersistence <> 't' ORDER BY c.oid")
-            self.lock(session, [*tables, "pg_catalog.pg_largeobject"], deadline_s)
+            # Not that of large objects: whoever reads one locks it as a writer
+            # does. They are left to the setting, and to the sums.
+            self.lock(session, tables, deadline_s)
 
     def lock(self, session: Session, tables: list[str], deadline_s: float) -> None:
+        locks = f"; LOCK TABLE {', '.join(tables)} IN SHARE MODE" if tables else ""
         mine = session.rows("SELECT pg_backend_pid()")[0]
         # Of two that wait for each other, the writer is the one to give up.
-        lock = f"SET deadlock_timeout = '10min'; BEGIN READ WRITE; LOCK TABLE {', '.join(tables)} IN SHARE MODE"
+        lock = f"SET deadlock_timeout = '10min'; BEGIN READ WRITE{locks}"
         blocking = (f"FROM pg_stat_activity WHERE pid = ANY(pg_blocking_pids({mine})) "
                     "AND (backend_type = 'autovacuum worker' OR xact_start < clock_timestamp() - interval '%d s')" % GRACE)
         with concurrent.futures.ThreadPoolExecutor(1) as beside, self.session() as other:
