@@ -89,6 +89,7 @@ class MySQL(Server):
         return True
 
     def seize(self, deadline_s: float) -> None:
+        self.let_go()
         self.holder = holder = self.session()
         mine = holder.rows("SELECT CONNECTION_ID()")[0]
         with concurrent.futures.ThreadPoolExecutor(1) as beside:
@@ -112,7 +113,7 @@ class MySQL(Server):
         return "" if holder == "NULL" else holder
 
     def let_go(self) -> None:
-        with contextlib.suppress(Absent):  # a server that does not run holds nothing
+        with contextlib.suppress(machine.Fault):  # a server that does not answer holds nothing
             holder = self.seized()
             if holder:
                 self.attempt(f"KILL CONNECTION {holder};\n")

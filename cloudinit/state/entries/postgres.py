@@ -15,6 +15,7 @@ from entries.server import Absent, Server, Session, Version
 
 NAME = "cattle-hold"  # as which the sessions that hold are known to the server
 ADMIN = "template1"  # a database that every server has, to ask for the others
+END_HOLDERS = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = '{NAME}'"
 GRACE = 1  # seconds that a writer may take to end by itself
 # What decides how a value reads has to be the same on both sides.
 SETTINGS = "; ".join(("SET client_encoding = 'UTF8'", "SET client_min_messages = warning", "SET timezone = 'UTC'", "SET datestyle = 'ISO, YMD'",
@@ -73,7 +74,7 @@ class Postgres(Server):
 
     def seize(self, deadline_s: float) -> None:
         with self.session() as session:
-            session.lines("ALTER SYSTEM SET default_transaction_read_only = on; SELECT pg_reload_conf()")
+            session.lines(f"{END_HOLDERS}; ALTER SYSTEM SET default_transaction_read_only = on; SELECT pg_reload_conf()")
         self.holder = Holders()
         for database in self.databases:
             session = self.session(database, NAME)
@@ -100,15 +101,14 @@ class Postgres(Server):
     def seized(self) -> str:
         with self.session() as session:
             holders = session.rows("SELECT json_build_array(a.pid, a.backend_start) FROM pg_stat_activity a "
-                                   f"WHERE a.application_name = '{NAME}' AND a.state = 'idle in transaction' ORDER BY 1::text")
+                                   f"WHERE a.application_name = '{NAME}' AND a.state = 'idle in transaction' ORDER BY a.pid")
             readonly = session.lines("SHOW default_transaction_read_only")
         return json.dumps(holders) if len(holders) == len(self.databases) and readonly == ["on"] else ""
 
     def let_go(self) -> None:
         self.ready()  # the setting is on its disk, and would be there after its next start
         with self.session() as session:
-            session.lines(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = '{NAME}'; "
-                          "ALTER SYSTEM RESET default_transaction_read_only; SELECT pg_reload_conf()")
+            session.lines(f"{END_HOLDERS}; ALTER SYSTEM RESET default_transaction_read_only; SELECT pg_reload_conf()")
 
     def accounts(self) -> dict:
         """pg_dumpall's own account of the roles, taken apart: what makes a role is
@@ -185,7 +185,7 @@ class Postgres(Server):
             tables = session.rows(
                 "SELECT json_build_array(format('%I.%I', n.nspname, c.relname), (SELECT json_agg(format('%I', attname) ORDER BY attname) "
                 "FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped)) "
-                f"FROM {RELATIONS} AND c.relkind = 'r' AND c.relpersistence <> 't' ORDER BY 1::text")
+                f"FROM {RELATIONS} AND c.relkind = 'r' AND c.relpersistence <> 't' ORDER BY c.oid")
             tables.append(["pg_catalog.pg_largeobject", ["loid", "pageno", "data"]])
             # Columns by their names: a table that inherits may have them in another order.
             counted = {table: session.rows(

@@ -247,7 +247,9 @@ class Server(Entry):
     def hold(self, deadline_s: float) -> None:
         if self.held():
             return
-        self.release()
+        if self.holder:
+            self.holder.close()
+            self.holder = None
         # First of all the note that there is something to undo.
         machine.store(self.note(), secrets.token_hex(8))
         self.seize(deadline_s)
