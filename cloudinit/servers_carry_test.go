@@ -66,7 +66,7 @@ func TestServersRefuse(t *testing.T) {
 			side.write("/run/cattle/secrets.json", `{"PW":"p'w %1"}`)
 		}
 		os.Remove(a.root + "/running")
-		b.fails("entry-missing", "old", a.source(), "pull", "bulk")
+		b.fails("engine", "old", a.source(), "pull", "bulk")
 	})
 }
 
@@ -155,9 +155,9 @@ func TestServersDump(t *testing.T) {
 			return string(out)
 		}
 		folder := t.TempDir()
-		before := state("entry.dump('" + folder + "'); entry.whole('" + folder + "'); print(json.dumps(entry.all_sums(), sort_keys=True))")
+		before := state("entry.dump('" + folder + "'); entry.whole('" + folder + "'); print(json.dumps(entry.sums(entry.databases[0]), sort_keys=True))")
 		a.sql("DELETE FROM " + a.table("things") + "; DROP VIEW " + a.table("cheap"))
-		if after := state("entry.load('" + folder + "'); entry.release(); print(json.dumps(entry.all_sums(), sort_keys=True))"); trimEvents(after) != trimEvents(before) {
+		if after := state("entry.load('" + folder + "'); entry.release(); print(json.dumps(entry.sums(entry.databases[0]), sort_keys=True))"); trimEvents(after) != trimEvents(before) {
 			t.Errorf("before: %s\nafter: %s", before, after)
 		}
 	})

@@ -61,12 +61,12 @@ class Postgres(Server):
         number = int(session.lines("SHOW server_version_num")[0])
         return Version("postgres", (number // 10000,), f"postgres {number // 10000}.{number % 10000}")
 
-    def size(self, session: Session) -> int:
-        sizes = dict(session.rows("SELECT json_build_array(datname, pg_database_size(oid)) FROM pg_database"))
-        for database in self.databases:
-            if database not in sizes:
-                raise Absent(f"{self.service} has no database {database}")
-        return sum(sizes[database] for database in self.databases)
+    def sizes(self, session: Session) -> dict[str, int]:
+        return dict(session.rows("SELECT json_build_array(datname, pg_database_size(oid)) FROM pg_database"))
+
+    def ours(self) -> list[str]:
+        with self.session() as session:
+            return list(self.present(session))
 
     def answers(self) -> bool:
         with self.session() as session:
@@ -76,7 +76,7 @@ class Postgres(Server):
         with self.session() as session:
             session.lines(f"{END_HOLDERS}; ALTER SYSTEM SET default_transaction_read_only = on; SELECT pg_reload_conf()")
         self.holder = Holders()
-        for database in self.databases:
+        for database in self.ours():
             session = self.session(database, NAME)
             self.holder.sessions.append(session)
             tables = session.rows(f"SELECT to_json(format('%I.%I', n.nspname, c.relname)) FROM {RELATIONS} "
@@ -100,10 +100,11 @@ class Postgres(Server):
 
     def seized(self) -> str:
         with self.session() as session:
+            expected = len(self.present(session))
             holders = session.rows("SELECT json_build_array(a.pid, a.backend_start) FROM pg_stat_activity a "
                                    f"WHERE a.application_name = '{NAME}' AND a.state = 'idle in transaction' ORDER BY a.pid")
             readonly = session.lines("SHOW default_transaction_read_only")
-        return json.dumps(holders) if len(holders) == len(self.databases) and readonly == ["on"] else ""
+        return json.dumps(holders) if len(holders) == expected and readonly == ["on"] else ""
 
     def let_go(self) -> None:
         self.ready()  # the setting is on its disk, and would be there after its next start
@@ -204,13 +205,13 @@ class Postgres(Server):
 
     def check(self) -> None:
         """A dump has no statistics, without which the app's questions take long."""
-        for database in self.databases:
+        for database in self.ours():
             with self.session(database) as session:
                 session.lines("ANALYZE", 3600)
 
     def whole(self, folder: str) -> None:
-        for database in self.databases:
-            with open(self.file(folder, database), "rb") as source, self.program(["pg_restore", "--file=/dev/null"], stdin=source):
+        for file in self.dumped(folder):
+            with open(file, "rb") as source, self.program(["pg_restore", "--file=/dev/null"], stdin=source):
                 pass
 
     def explain(self, text: str) -> machine.Fault:
@@ -224,7 +225,7 @@ class Postgres(Server):
 
     def counter(self) -> int:
         count = 0
-        for database in self.databases:
+        for database in self.ours():
             with self.session(database) as session:
                 count += session.rows("SELECT coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0) FROM pg_stat_user_tables")[0]
         return count
