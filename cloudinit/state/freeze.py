@@ -233,8 +233,8 @@ class Keeper:
             if now["phase"] == "new" and self.identity:
                 self.release()
             wanted = now["phase"] in ("frozen", "committed")
-            if wanted and self.identity == now["id"] and not all(entry.still_held() for entry in self.entries):
-                self.release()
+            if wanted and self.identity == now["id"]:
+                self.renew()
             if wanted and self.identity != now["id"] and self.drained(now):
                 self.hold(now["id"])
             if now["until_ms"] and machine.now_ms() >= now["until_ms"] and self.over(now):
@@ -269,6 +269,15 @@ class Keeper:
             self.release()
             time.sleep(0.2)
         machine.store(machine.runtime("held.json"), {"id": identity, "fault": told})
+
+    def renew(self) -> None:
+        """Holds again what let go by itself, as a server does that is started again."""
+        lost = [entry for entry in self.entries if not entry.still_held()]
+        try:
+            each(lost, lambda entry: entry.hold(HOLD_S))
+        except machine.Fault as fault:
+            machine.note(f"{fault.entry} is not held any more: {fault.message}")
+            time.sleep(0.2)
 
     def over(self, now: dict) -> bool:
         """Whether a lease that ran out means that this droplet is to open: after a
