@@ -117,7 +117,7 @@ func TestRollbackCannotCarry(t *testing.T) {
 		b.Cloud.Fault(f)
 		_, err := rollback(b, release.Carry)
 		var refused *release.Refused
-		if !errors.As(err, &refused) || refused.Code != "state-cut" || len(refused.Leftovers) > 0 {
+		if !errors.As(err, &refused) || refused.Code != "state-engine" || len(refused.Leftovers) > 0 {
 			t.Fatalf("got %v\n%s", err, b.History())
 		}
 		mustPost(b, "4")
