@@ -97,6 +97,8 @@ type Manifest struct {
 	Image    string            `json:"image"`
 	Region   string            `json:"region"`
 	Monthly  float64           `json:"monthly_usd"`
+	// State is what goes along from droplet to droplet, by name: its kind and place.
+	State map[string]string `json:"state,omitempty"`
 }
 
 // A History is what a droplet knows of its site.
@@ -191,6 +193,9 @@ func parseManifest(line []byte) (*Manifest, error) {
 		*list = lines(*list)
 	}
 	m.Images, m.Files = linesOf(m.Images), linesOf(m.Files)
+	if m.State != nil {
+		m.State = linesOf(m.State)
+	}
 	return &m, nil
 }
 
