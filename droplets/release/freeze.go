@@ -165,10 +165,13 @@ func (r *run) stillHeld(ctx context.Context) error {
 	}
 	return r.onNew(ctx, "say whether its writes are held", thawWithin, freezeTry, func(ctx context.Context, m *droplets.Machine) error {
 		s, err := m.Status(ctx)
-		if err == nil && s.State != nil && !s.State.Phase.Holds() {
-			err = &droplets.StateError{Code: droplets.StateEngine, Side: "new", Message: "its writes go by now: to go back would lose them; cattle rollback --carry-data takes them along"}
+		if err != nil || s.State == nil {
+			return err
 		}
-		return err
+		if !s.State.Phase.Holds() {
+			return &droplets.StateError{Code: droplets.StateEngine, Side: "new", Message: "its writes go by now: to go back would lose them; cattle rollback --carry-data takes them along"}
+		}
+		return m.StartState(ctx, r.openBy()) // or it opens while the address moves
 	})
 }
 
