@@ -102,7 +102,7 @@ func (c *Cloud) issue(d *droplet, at time.Time) {
 	if fault == "" {
 		cert, key, err := c.ca.sign(names, at)
 		if err == nil {
-			d.Disk.Certificates, err = writeTree(cert, c.ca.pem, key, at)
+			d.Disk.Certificates, err = writeTree(pastCertificates(d.Disk.Certificates), cert, c.ca.pem, key, at)
 		}
 		if err != nil {
 			fault = err.Error()

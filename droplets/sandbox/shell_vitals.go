@@ -33,14 +33,8 @@ func (p place) find(_ context.Context, args []string) int {
 	}
 	var out strings.Builder
 	p.with(func(d *droplet, _ time.Time) {
-		if len(d.Disk.Certificates) == 0 {
-			return
-		}
-		names := slices.Sorted(slices.Values(p.cloud.seed(d).manifest.Domains))
-		for _, i := range p.cloud.state.Issued {
-			if slices.Equal(slices.Sorted(slices.Values(i.Names)), names) {
-				fmt.Fprintf(&out, "%d.0000000000\n", i.At.Unix())
-			}
+		for _, past := range pastCertificates(d.Disk.Certificates) {
+			fmt.Fprintf(&out, "%d.0000000000\n", past.at.Unix())
 		}
 	})
 	if out.Len() == 0 {

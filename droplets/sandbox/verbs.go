@@ -225,7 +225,7 @@ func (c *Cloud) status(d *droplet, now time.Time) obj {
 	return obj{
 		"app": m.App, "release": m.Release, "attempt": m.Attempt,
 		"boot": boot, "failed_step": failed, "services": c.services(d, v, now),
-		"certificate": c.viewCertificate(d), "failed_units": []string{}, "images": images,
+		"certificate": c.viewCertificate(d), "issued": c.viewIssued(d, now), "failed_units": []string{}, "images": images,
 	}
 }
 
