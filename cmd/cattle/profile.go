@@ -1,6 +1,8 @@
 package main
 
 import (
+	"strings"
+
 	"github.com/urfave/cli/v2"
 
 	"cattle/cloudinit"
@@ -92,5 +94,6 @@ func siteOf(p *profiles.Profile, services []string) release.Site {
 		Guard:     p.Release.Guard,
 		Hooks:     hooksOf(p.Hooks),
 		Untrusted: p.TLS.Staging,
+		Limited:   strings.HasPrefix(p.TLS.Directory, "https://acme-v02.api.letsencrypt.org/"),
 	}
 }

@@ -44,6 +44,7 @@ type statusJSON struct {
 	Droplets []dropletJSON `json:"droplets"`
 	// Snapshots are those of cattle bake.
 	Snapshots []snapshotJSON `json:"snapshots,omitempty"`
+	Issued    *issuedJSON    `json:"certificates,omitempty"`
 	Monthly   float64        `json:"monthly_usd"`
 	unread    error          // why the snapshots are not known
 }
@@ -82,13 +83,15 @@ func status(ctx context.Context, std stdio, file string, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	if err := logInIfCan(std, o, w); err != nil {
+	if err := logInIfCan(std, o, site, w); err != nil {
 		return err
 	}
 	defer o.Login.Close()
+	asked := askIssued(ctx, o, site, w)
 	verdict, standbys := o.Check(ctx, site, w)
 	out := statusOf(site, w, verdict)
 	out.add(standbys)
+	out.Issued = <-asked
 	if asJSON {
 		err = writeJSON(std.out, out)
 	} else {
@@ -104,10 +107,38 @@ func status(ctx context.Context, std stdio, file string, asJSON bool) error {
 	return err
 }
 
-// logInIfCan finds the operator's SSH key where there is a standby to look at.
+// askIssuedWithin bounds the question to the live droplet, login included.
+const askIssuedWithin = 10 * time.Second
+
+// askIssued has the live droplet tell how many certificates were issued for the
+// site's names; nil where it is not asked, or does not tell.
+func askIssued(ctx context.Context, o *release.Operator, site release.Site, w *release.World) <-chan *issuedJSON {
+	out := make(chan *issuedJSON, 1)
+	if o.Login == nil || !askable(site, w) {
+		out <- nil
+		return out
+	}
+	go func() {
+		ctx, cancel := context.WithTimeout(ctx, askIssuedWithin)
+		defer cancel()
+		s, err := o.LiveStatus(ctx, w)
+		if err != nil { // whether it serves is asked as visitors do
+			s.Issued = nil
+		}
+		out <- issuedToJSON(release.IssuedFor(site.Domains, s.Issued, w.Now))
+	}()
+	return out
+}
+
+// askable tells that there is a droplet which knows of certificates.
+func askable(site release.Site, w *release.World) bool {
+	return site.Limited && len(site.Domains) > 0 && w.Live != nil && w.Live.Born
+}
+
+// logInIfCan finds the operator's SSH key where there is a droplet to look into.
 // Without one less is looked at; one that was named and cannot be read is an error.
-func logInIfCan(std stdio, o *release.Operator, w *release.World) (err error) {
-	if len(w.Standbys) == 0 {
+func logInIfCan(std stdio, o *release.Operator, site release.Site, w *release.World) (err error) {
+	if len(w.Standbys) == 0 && !askable(site, w) {
 		return nil
 	}
 	if o.Login, err = login(std); errors.Is(err, droplets.ErrNoSSHKey) {
@@ -291,6 +322,9 @@ func (s statusJSON) print(std stdio, now time.Time) error {
 	}
 	if s.unread != nil {
 		fmt.Fprintf(&b, "snapshots, if there are any, could not be read: %v\n", s.unread)
+	}
+	if s.Issued != nil {
+		fmt.Fprintf(&b, "certificates: %d of %d issued in 7 days for this set of names\n", s.Issued.Issued, s.Issued.Limit)
 	}
 	fmt.Fprintf(&b, "all of it: $%.2f a month\n", s.Monthly)
 	return say(std.out, b.String())

@@ -51,6 +51,9 @@ type Site struct {
 	// Untrusted is set when the certificates come from a test authority: names
 	// and dates are verified then, the issuer is not.
 	Untrusted bool
+	// Limited is set when they come from Let's Encrypt, which issues five a week
+	// for one set of names.
+	Limited bool
 }
 
 // Cutover is what the switch may cost the public before it is taken back.
@@ -69,6 +72,12 @@ type Candidate struct {
 	// NoHandoff leaves the certificates on the live droplet, for when that one
 	// cannot be reached any more.
 	NoHandoff bool
+	// Live is what the live droplet said of itself; nil where nobody asked, or it
+	// did not tell.
+	Live *droplets.MachineStatus
+	// SpendCertificate asks for a certificate though Let's Encrypt's limit for
+	// the names is reached, as far as the live droplet knows.
+	SpendCertificate bool
 	// NoSnapshot has everything installed anew, as a rebuild does.
 	NoSnapshot bool
 	// Manifest is what the droplet is made of, for the next plan to compare with.

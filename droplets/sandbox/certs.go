@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -115,6 +116,22 @@ func (c *Cloud) issue(d *droplet, at time.Time) {
 		d.Disk.RetryAt = at.Add(retryTimer)
 	}
 	c.touch()
+}
+
+// Renew has a machine obtain its certificate once more, as somebody does who
+// forces certbot to. The error is the CA's refusal.
+func (c *Cloud) Renew(id int) error {
+	now := c.lock()
+	defer c.unlock()
+	d := c.droplet(id)
+	if d == nil {
+		return fmt.Errorf("there is no droplet %d", id)
+	}
+	c.issue(d, now)
+	if d.Disk.IssueFault != "" {
+		return errors.New(d.Disk.IssueFault)
+	}
+	return nil
 }
 
 // refusal is why the CA says no: HTTP-01 has to reach this machine under
