@@ -73,6 +73,7 @@ func PlanRelease(verb string, site Site, w *World, c *Candidate) (*Plan, error) 
 	if w.Live != nil && w.Live.Born && !c.NoHandoff {
 		p.Steps = append(p.Steps, Step{Name: "handoff", Title: fmt.Sprintf("carry the certificates over from %s", w.Live.Name), run: (*run).handoff})
 	}
+	p.Steps = append(p.Steps, p.ahead()...)
 	p.Steps = append(p.Steps, p.commit()...)
 	p.Changes = p.changes()
 	p.Cost = p.cost(w.Size(site.Size).PriceMonthly, w.Size(site.Size).PriceHourly)

@@ -147,7 +147,7 @@ func (c *Cloud) refusal(d *droplet, names []string, now time.Time) string {
 		}
 		for _, s := range ips {
 			ip, _ := netip.ParseAddr(s)
-			if at, _ := c.at(ip); at != d {
+			if at, _ := c.at(ip); !c.answersFor(at, d, now) {
 				return fmt.Sprintf("%s: Invalid response from http://%s/.well-known/acme-challenge/: 404", s, name)
 			}
 		}

@@ -19,6 +19,7 @@ type session struct {
 	stdout  io.Writer
 	stderr  io.Writer
 	plain   bool // the command is none of our verbs
+	words   []string
 	// terminal is what a person sits at; nil where nobody does.
 	terminal *terminal
 }
@@ -37,6 +38,7 @@ func (s *session) run(ctx context.Context, command string) int {
 	verb := plainCommand(command)
 	s.plain = verb != ""
 	words, err := splitLine(command)
+	s.words = words
 	if err != nil && !s.plain {
 		return s.fail(2, "bash: -c: line 1: %v", err)
 	}
@@ -60,6 +62,8 @@ func (s *session) do(ctx context.Context, verb string) int {
 	switch {
 	case s.plain && verb == "apt":
 		return s.upgradable()
+	case s.plain && verb == "challenge":
+		return s.challenges()
 	case s.plain:
 		return s.installed()
 	}
