@@ -28,10 +28,27 @@ type keeper struct {
 	names []string // that shall lead to the address
 	ip    string   // the address; "" while there is none, so that nothing leads to it
 	zones []droplets.Zone
+	// only are the names to look at; nil: all, and those that were the site's.
+	only []string
 }
 
 func (w *World) keeper(site Site) keeper {
-	return keeper{site.App, site.Domains, w.Reserved.IP, w.Around.Zones}
+	return keeper{app: site.App, names: site.Domains, ip: w.Reserved.IP, zones: w.Around.Zones}
+}
+
+// leaves tells that a name is not to be looked at.
+func (k keeper) leaves(name string) bool { return k.only != nil && !slices.Contains(k.only, name) }
+
+// missing tells that a name has no record yet that says where it leads, so that
+// what is made for it is all that there is.
+func (k keeper) missing(name string) bool {
+	z := zoneOf(k.zones, name)
+	if z == nil {
+		return false
+	}
+	changes, faults := k.compareName(z, name)
+	made := !slices.ContainsFunc(changes, func(c recordChange) bool { return c.was.Type != "" })
+	return len(faults) == 0 && len(changes) == 2 && made
 }
 
 // A recordChange is one thing to be done with a record.
@@ -82,6 +99,9 @@ func (c recordChange) command() string {
 func (k keeper) compare() (changes []recordChange, faults []Fault) {
 	var homeless []string
 	for _, name := range k.names {
+		if k.leaves(name) {
+			continue
+		}
 		z := zoneOf(k.zones, name)
 		if z == nil {
 			homeless = append(homeless, name)
@@ -182,7 +202,7 @@ func (k keeper) left() (out []recordChange) {
 	for i, z := range k.zones {
 		for _, mark := range z.Records {
 			name := marks(mark, k.app)
-			if name == "" || slices.Contains(k.names, name) {
+			if name == "" || slices.Contains(k.names, name) || k.leaves(name) {
 				continue
 			}
 			theirs := filter(z.Records, func(r droplets.Record) bool { return r.Name == name && r.Type == "A" })
