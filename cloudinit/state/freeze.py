@@ -75,9 +75,11 @@ def settle(held_before: bool) -> None:
     write that nginx let through must not fail."""
     if held_before:
         wait_for_release()
-    each(entries.of(machine.spec()), lambda entry: entry.release())
-    web.flag_off()
-    resume()
+    try:
+        each(entries.of(machine.spec()), lambda entry: entry.release())
+    finally:
+        web.flag_off()
+        resume()
 
 
 def pause() -> None:
@@ -204,6 +206,15 @@ def keep(_: list[str]) -> None:
         Keeper().run()
 
 
+def hold(entry: entries.Entry) -> None:
+    """What no app has made yet needs no hold."""
+    try:
+        entry.hold(HOLD_S)
+    except machine.Fault as fault:
+        if fault.code != "entry-missing":
+            raise
+
+
 class Keeper:
     def __init__(self):
         self.entries, self.identity = [], ""
@@ -250,7 +261,7 @@ class Keeper:
         told = None
         try:
             self.entries = entries.of(machine.spec())
-            each(self.entries, lambda entry: entry.hold(HOLD_S))
+            each(self.entries, hold)
             self.identity = identity
         except machine.Fault as fault:
             told = fault.told()
