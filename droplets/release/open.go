@@ -132,39 +132,3 @@ func (r *run) backUpDiscarded(ctx context.Context) error {
 	r.notice("what is given up is in the backup %s: cattle restore %[1]s", r.report.Data.Backup)
 	return nil
 }
-
-// dataCodes are the sections of docs/errors.md for what engines say.
-var dataHints = map[string]string{
-	droplets.StateDiskFull:      "more room: droplet: {size: …} in the profile",
-	droplets.StateWrongPassword: "state: of the profile names the user and the password of the server, as the app has them",
-	droplets.StateServerOlder:   "the compose file's image of the server has to be as new as the one that is live",
-	droplets.StateCut:           "try again; where the droplets do not reach each other: --via-operator",
-	droplets.StateEntryMissing:  "state: of the profile names what is to be carried, by the names of compose volumes and services",
-	droplets.StateNotEqual:      "try again; what writes beside the app, and is not named in release: {pause: […]}?",
-	droplets.StateLapsed:        "try again; where it happens often: release: {max_freeze: …}",
-	droplets.StateRepository:    "cattle backups shows whether the repository answers; --no-backup does without",
-	droplets.StateMigrate:       "release.migrate of the profile has failed on a copy of the data; what it said is above",
-	droplets.StateEngine:        "cattle logs system shows what the live droplet said; --keep-failed keeps the new one for a look",
-}
-
-// dataKind is the section, and what to type, of a failure that an engine told.
-func dataKind(err error) (code, hint string, ok bool) {
-	var said *droplets.StateError
-	if !errors.As(err, &said) {
-		return "", "", false
-	}
-	code = said.Code
-	switch code {
-	case droplets.StateNotFrozen:
-		code = droplets.StateLapsed
-	case droplets.StateNoBackup:
-		code = droplets.StateRepository
-	case droplets.StateBusy:
-		code = droplets.StateEngine
-	}
-	hint = dataHints[code]
-	if code != droplets.StateMigrate {
-		code = "state-" + code
-	}
-	return code, hint, true
-}

@@ -1,7 +1,6 @@
 package release_test
 
 import (
-	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -116,9 +115,10 @@ func TestGuardThaws(t *testing.T) {
 func TestGuardWithData(t *testing.T) {
 	simulation.Simulate(t, realistic, func(b *simulation.Bench) {
 		kept(b)
-		b.Site.Guard = true
+		b.Site.Guard, b.Site.MaxFreeze = true, 5*time.Minute
 		releases(b, "v1")
 		mustPost(b, "1")
+		b.Cloud.Fault(sandbox.Fault{Method: "SSH", Path: "/state-pull-delta", Delay: 4 * time.Minute})
 		if got := stepNames(releases(b, "v2")); !strings.Contains(got, "copy guard freeze delta start gate switch confirm open") {
 			t.Errorf("steps: %s", got)
 		}
@@ -183,19 +183,19 @@ func TestTwoAtOnceWithData(t *testing.T) {
 		kept(b)
 		releases(b, "v1")
 		mustPost(b, "1", "2")
+		w, err := b.Op.SurveyRelease(b.T.Context(), b.Site)
+		if err != nil {
+			t.Fatal(err)
+		}
 		results := make(chan error, 2)
 		for _, v := range []string{"v2", "v3"} {
 			op, c := *b.Op, withState(b, v)
-			w, err := op.SurveyRelease(b.T.Context(), b.Site)
-			if err != nil {
-				t.Fatal(err)
-			}
 			p, err := release.PlanRelease("release", b.Site, w, c)
 			if err != nil {
 				t.Fatal(err)
 			}
 			go func() {
-				_, err := op.Execute(context.WithoutCancel(b.T.Context()), p)
+				_, err := op.Execute(b.T.Context(), p)
 				results <- err
 			}()
 		}
