@@ -133,7 +133,11 @@ func releaseLoaded(ctx context.Context, std stdio, o *release.Operator, p *profi
 	}
 	differs := ready.differences(asked)
 	if len(p.State) > 0 {
-		ready.notices = append(ready.notices, dataNotice(ready.candidate.Manifest.State, ready.carriedLast, p.Release.MaxFreeze))
+		within := p.Release.MaxFreeze
+		if ready.world.Live == nil || opts.noHandoff {
+			within = 0
+		}
+		ready.notices = append(ready.notices, dataNotice(ready.candidate.Manifest.State, ready.carriedLast, within))
 	}
 	return carryOut(ctx, std, o, plan, differs, ready.notices, opts.json, opts.dryRun)
 }
