@@ -57,6 +57,10 @@ class Entry:
         the paths that a backup has to take, which may lie elsewhere."""
         raise NotImplementedError
 
+    def whole(self, folder: str) -> None:
+        """A fault where what dump left in a folder could not be loaded. restic
+        has looked at each file's content already."""
+
     def load(self, folder: str) -> None:
         """Puts what dump left in a folder in place. The app is down."""
         raise NotImplementedError

@@ -31,7 +31,8 @@ type Files struct {
 	open bool
 }
 
-func newFiles() (*Files, error) {
+// NewFiles makes an empty server that lets nobody in yet.
+func NewFiles() (*Files, error) {
 	_, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		return nil, err
@@ -66,9 +67,9 @@ func (f *Files) knows(c ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, 
 	return nil, nil
 }
 
-// serve takes connections until the function that it returns is called, which
+// Serve takes connections until the function that it returns is called, which
 // ends those that are there too.
-func (f *Files) serve(l net.Listener) (stop func() error, err error) {
+func (f *Files) Serve(l net.Listener) (stop func() error, err error) {
 	all := &connections{open: map[net.Conn]bool{}}
 	go func() {
 		for {

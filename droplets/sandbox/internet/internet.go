@@ -92,8 +92,8 @@ func New(opt Options) (*Internet, error) {
 	i.Registry = newRegistry(opt.Cache)
 	i.stops = append(i.stops, i.Registry.close)
 	i.Relay = newRelay(opt.Certificate)
-	i.Objects = newObjects()
-	if i.Files, err = newFiles(); err != nil {
+	i.Objects = NewObjects()
+	if i.Files, err = NewFiles(); err != nil {
 		return nil, errors.Join(err, i.Close())
 	}
 	return i, nil
@@ -152,7 +152,7 @@ func (i *Internet) serve(l Listeners) error {
 	if err := i.listen(l, i.opt.Address, 443, i.serveHTTPS); err != nil {
 		return err
 	}
-	if err := i.listen(l, i.opt.Address, filesPort, i.Files.serve); err != nil {
+	if err := i.listen(l, i.opt.Address, filesPort, i.Files.Serve); err != nil {
 		return err
 	}
 	for _, port := range i.opt.RelayPorts {

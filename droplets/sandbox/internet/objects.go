@@ -27,7 +27,8 @@ type Objects struct {
 // signed is how a request begins its Authorization that is one of S3's.
 const signed = "AWS4-HMAC-SHA256 "
 
-func newObjects() *Objects {
+// NewObjects makes an empty store that lets nobody in yet.
+func NewObjects() *Objects {
 	store := gofakes3.New(s3mem.New(), gofakes3.WithAutoBucket(true), gofakes3.WithTimeSkewLimit(0))
 	return &Objects{handler: store.Server(), keys: map[string]bool{}, room: -1}
 }
