@@ -168,13 +168,14 @@ def want_room(need: int, what: str, where: str = "") -> None:
 
 
 def tidy(repository: restic.Repository, spec: dict) -> None:
-    """Forgets what the profile does not keep, and once a week frees its room."""
+    """Forgets what the profile does not keep, and once a week frees its room.
+    What is younger than two days stays: somebody may have asked for it."""
     keeps = [word for unit, n in (spec["backup"].get("keep") or {}).items() if n for word in (f"--keep-{unit}", str(n))]
     if not keeps:
         return
     prune = machine.now_ms() - record.read()["pruned_ms"] >= PRUNE_EVERY
     done = repository.locked_out("forget", "--quiet", "--host", repository.app, "--tag", "app:" + repository.app, "--group-by", "host",
-                                 *keeps, "--keep-tag", "reason:discard", *(["--prune"] if prune else []))
+                                 *keeps, "--keep-within", "2d", "--keep-tag", "reason:discard", *(["--prune"] if prune else []))
     if restic.is_locked(done):
         machine.note("old backups stay for today: another restic is at work in the repository")
     elif done.returncode != 0:

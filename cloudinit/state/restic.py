@@ -117,10 +117,11 @@ class Repository:
 
     def words(self, said: str) -> str:
         """The last words that restic had, in a line, with no secret in them."""
-        lines = [plain(line) for line in said.splitlines() if line.strip()]
+        lines = [re.sub(r"\x1b\[[0-9;]*[A-Za-z]|[^ -~\xa0-\uffff]", "", plain(line)).strip() for line in said.splitlines()]
+        lines = [line for line in lines if line and not line.startswith("signal interrupt received")]
         fatal = [line for line in lines if line.startswith(("Fatal: ", "rest:"))]
         refused = [line for line in lines if "Permission denied" in line or "Host key verification" in line]
-        text = (refused or fatal or lines or ["restic says nothing"])[-1].removeprefix("Fatal: ")
+        text = (refused or fatal or lines or ["it said nothing"])[-1].removeprefix("Fatal: ")
         values = [*self.secrets.values(), *(line for value in self.secrets.values() for line in value.splitlines())]
         for value in sorted(set(values), key=len, reverse=True):
             if len(value) >= 4:

@@ -28,9 +28,9 @@ class Copy:
 
     def _index(self) -> dict:
         for path in self.snapshot["paths"]:
-            found = machine.load(os.path.join(self.folder + path, INDEX))
-            if found is not None:
-                return found
+            file = os.path.join(self.folder + path, INDEX)
+            if os.path.isfile(file):
+                return machine.load(file)
         raise Fault("repository", f"the backup {self.snapshot['short_id']} was not made by cattle: nothing in it says what is what")
 
     def of(self, entry: entries.Entry) -> str:
@@ -80,7 +80,7 @@ def to_folder(wanted: str, folder: str) -> dict:
         snapshot = find(repository, wanted)
         beside = folder.rstrip("/") + ".part"
         shutil.rmtree(beside, ignore_errors=True)
-        os.makedirs(beside, mode=0o700)
+        os.makedirs(beside + "/copy", mode=0o700)
         try:
             arrange(fetch(repository, snapshot, beside + "/copy"), beside)
             if os.path.isdir(folder):
