@@ -1,0 +1,149 @@
+"""A folder of files, carried by rsync and compared by a digest of the whole tree."""
+import os
+import re
+import threading
+import time
+
+import machine
+import tree
+from entries import Entry
+
+# Times to the nanosecond: a file that changed twice within a second has changed.
+RSYNC = ("rsync", "--archive", "--hard-links", "--acls", "--xattrs", "--numeric-ids", "--modify-window=-1")
+MOVED = re.compile(rb"Total transferred file size: ([0-9,]+)")
+PROGRESS = re.compile(rb"^\s*([0-9,]+)\s+([0-9]+)%")
+
+
+class Files(Entry):
+    unit = "files"
+
+    def folder(self) -> str:
+        """A fault where docker does not know the volume."""
+        if not self.spec.get("volume"):
+            return machine.path(self.spec["path"])
+        folder = machine.volume(self.spec["volume"])
+        if not folder:
+            raise machine.Fault("entry-missing", f"there is no volume {self.spec['volume']}")
+        return os.path.join(folder, self.spec.get("path") or "").rstrip("/")
+
+    def present(self) -> str:
+        folder = self.folder()
+        if not os.path.isdir(folder):
+            raise machine.Fault("entry-missing", f"there is no folder {self.spec.get('path') or self.spec['volume']}")
+        return folder
+
+    def facts(self) -> dict:
+        size, files = self.extent()
+        return {"name": self.name, "kind": self.kind, "bytes": size, "files": files, "empty": files == 0}
+
+    def extent(self) -> tuple[int, int]:
+        try:
+            found = [info.st_blocks * 512 for path, info in tree.walk(self.present(), "") if path]
+        except machine.Fault:
+            return 0, 0
+        return sum(found), len(found)
+
+    def here(self) -> int:
+        return self.extent()[0]
+
+    def memory(self) -> str:
+        return machine.kept(f"tree-{self.name}.json")
+
+    def serve(self, op: str, request: dict, stream) -> None:
+        if op != "tree":
+            return super().serve(op, request, stream)
+        stream.send(tree.digest(self.present(), self.memory()))
+
+    def pull(self, link, final: bool, progress) -> dict:
+        folder = self.folder()
+        os.makedirs(folder, exist_ok=True)
+        if final:
+            return self.finish(link, folder, progress)
+        moved = self.rsync(link, folder, progress)
+        with link.open(self.name, "tree") as stream:
+            tree.digest(folder, self.memory())
+            stream.receive()
+        # Once more, over what is there already: a final pass will take that long.
+        began = time.monotonic()
+        moved += self.rsync(link, folder, progress)
+        with link.open(self.name, "tree") as stream:
+            tree.digest(folder, self.memory())
+            there, _ = stream.receive()
+        return {"bytes": moved, "digest": there["digest"], "equal": False, "estimate_ms": since_ms(began)}
+
+    def finish(self, link, folder: str, progress) -> dict:
+        """The source is held: it can be digested while rsync is at work."""
+        with link.open(self.name, "tree") as stream:
+            moved = self.rsync(link, folder, progress, "--delete")
+            here = tree.digest(folder, self.memory())
+            there, _ = stream.receive()
+        if here["digest"] != there["digest"]:
+            # A file may look the same and not be it: now by content.
+            moved += self.rsync(link, folder, progress, "--delete", "--checksum")
+            here = tree.digest(folder, self.memory())
+        if here["digest"] != there["digest"]:
+            raise machine.Fault("not-equal", f"{here['files']} files here and {there['files']} on the other droplet are not the same")
+        return {"bytes": moved, "digest": here["digest"], "equal": True, "files": here["files"]}
+
+    def rsync(self, link, folder: str, progress, *more: str) -> int:
+        """Returns the bytes of the files that it brought."""
+        process = link.run(*RSYNC, "--compress", "--compress-level=1", "--partial", "--stats", "--info=progress2",
+                           "--outbuf=L", *more, "--rsh=" + link.shell(), f"source:{self.name}/", folder + "/")
+        said: list[bytes] = []
+        listening = threading.Thread(target=lambda: said.append(process.stderr.read()), daemon=True)
+        listening.start()
+        moved = 0
+        for line in follow(process.stdout):
+            if found := PROGRESS.match(line):
+                done, share = plain(found[1]), int(found[2])
+                progress(done, done * 100 // share if share else done)
+            elif found := MOVED.match(line):
+                moved = plain(found[1])
+        status = process.wait()
+        listening.join()
+        # Files that vanished meanwhile are no fault while the app goes on.
+        if status != 0 and not (status == 24 and "--delete" not in more):
+            raise fault(status, b"".join(said))
+        return moved
+
+    def dump(self, folder: str) -> list[str]:
+        return [self.present()]
+
+    def load(self, folder: str) -> None:
+        """folder: the tree itself."""
+        os.makedirs(self.folder(), exist_ok=True)
+        done = machine.run(*RSYNC, "--delete", folder.rstrip("/") + "/", self.folder() + "/", check=False, timeout=24 * 3600)
+        if done.returncode != 0:
+            raise fault(done.returncode, done.stderr)
+
+    def mark(self):
+        return time.time_ns()
+
+    def since(self, mark) -> int:
+        return tree.changed(self.present(), mark)
+
+
+def follow(output):
+    """Lines that end in a carriage return too, as soon as they come."""
+    rest = b""
+    while piece := output.read1(1 << 16):
+        *lines, rest = re.split(rb"[\r\n]", rest + piece)
+        yield from lines
+    yield rest
+
+
+def plain(digits: bytes) -> int:
+    return int(digits.replace(b",", b""))
+
+
+def fault(status: int, said: bytes) -> machine.Fault:
+    machine.note(f"rsync ended with {status}: {machine.last_line(said)}")
+    if b"No space left" in said or b"Disk quota" in said:
+        return machine.Fault("disk-full", "there is no room left on the disk", side="new")
+    if status in (10, 12, 30, 35, 255, -9, -15):
+        return machine.Fault("cut", "the connection to the other droplet was cut")
+    return machine.Fault("engine", f"rsync: {machine.last_line(said)}")
+
+
+def since_ms(began: float) -> int:
+    return round((time.monotonic() - began) * 1000)

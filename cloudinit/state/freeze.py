@@ -1,0 +1,302 @@
+"""Holding writes, for a time: freeze, commit, thaw, and the process that keeps the
+hold and ends it when nobody else does.
+
+What is on disk says what is to be: phase.json first, then the flag, then the rest.
+A verb that is killed leaves the keeper to go on, and the keeper's end is seen to by
+systemd; each step may be done twice."""
+import concurrent.futures
+import contextlib
+import fcntl
+import os
+import time
+
+import entries
+import machine
+import phase
+import web
+
+UNIT = "cattle-freeze.service"
+HOLD_S = 5.0       # until nothing can commit any more
+LOOK_MS = 10_000   # between two looks whether this is the live droplet
+
+
+def freeze(arguments: list[str]) -> None:
+    """freeze SECONDS: writes are held for so long, or until thaw."""
+    seconds = float(arguments[0])
+    now = phase.read()
+    if now["phase"] == "frozen" and held():
+        now = phase.write("frozen", seconds, now["id"])
+        return machine.say({"phase": "frozen", "until_ms": now["until_ms"]})
+    now = phase.write("frozen", seconds)
+    try:
+        start_keeper()
+        web.flag_on()
+        pause()
+        machine.store(machine.runtime("drained.json"), {"id": now["id"]})
+        wait_for_hold(now["id"])
+    except Exception:
+        open_up()
+        raise
+    machine.say({"phase": "frozen", "until_ms": now["until_ms"]})
+
+
+def commit(arguments: list[str]) -> None:
+    """commit SECONDS: the switch comes next. From here on time alone does not thaw."""
+    now = phase.read()
+    if now["phase"] not in ("frozen", "committed") or now["phase"] == "frozen" and lapsed(now):
+        raise machine.Fault("lapsed", "this droplet takes writes again: its freeze was over before the switch", side="old")
+    phase.write("committed", float(arguments[0]), now["id"])
+    machine.say({"phase": "committed"})
+
+
+def lapsed(now: dict) -> bool:
+    return machine.now_ms() >= now["until_ms"] or not held()
+
+
+def thaw(_: list[str]) -> None:
+    """Writes are let through. Whatever state a freeze was left in, this ends it."""
+    machine.say({"phase": "open", "was": open_up()})
+
+
+def open_up() -> str:
+    """Opens this droplet and returns the phase that it was in."""
+    was = phase.read()["phase"]
+    if was in ("new", "committed"):
+        import writes
+        writes.keep_baseline()
+    if was != "open":
+        phase.write("open")
+    settle(was != "new")
+    return was
+
+
+def settle(held_before: bool) -> None:
+    """Makes the machine what the phase `open` says. Held data is let go first: a
+    write that nginx let through must not fail."""
+    if held_before:
+        wait_for_release()
+        each(entries.of(machine.spec()), lambda entry: entry.release())
+    web.flag_off()
+    resume()
+
+
+def pause() -> None:
+    """Stops what writes without being asked, and waits for what was asked."""
+    spec = machine.spec()
+    what = {"services": spec.get("pause") or [], "timers": spec.get("timers") or []}
+    machine.store(machine.kept("paused.json"), what)
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        jobs = [pool.submit(web.drain)]
+        if what["services"]:
+            jobs.append(pool.submit(machine.compose, "stop", "--timeout", "3", *what["services"]))
+        if what["timers"]:
+            jobs.append(pool.submit(machine.run, "systemctl", "--quiet", "stop", *what["timers"]))
+        for job in jobs:
+            job.result()
+
+
+def resume() -> None:
+    """Starts again what pause stopped; what does not start does not keep the rest."""
+    what = machine.load(machine.kept("paused.json"))
+    if what is None:
+        return
+    if what["services"]:
+        note_failure(machine.compose("start", *what["services"], check=False))
+    if what["timers"]:
+        note_failure(machine.run("systemctl", "--quiet", "start", *what["timers"], check=False))
+    machine.remove(machine.kept("paused.json"))
+
+
+def note_failure(done) -> None:
+    if done.returncode != 0:
+        machine.note(machine.last_line(done.stderr))
+
+
+def each(these: list[entries.Entry], do) -> list:
+    """Does it to all entries at once. The first fault is raised once all have ended."""
+    def one(entry):
+        try:
+            return do(entry)
+        except machine.Fault as fault:
+            fault.entry = fault.entry or entry.name
+            raise
+    if len(these) < 2:
+        return [one(entry) for entry in these]
+    with concurrent.futures.ThreadPoolExecutor(len(these)) as pool:
+        return [job.result() for job in [pool.submit(one, entry) for entry in these]]
+
+
+def install_keeper() -> None:
+    """The keeper's unit, which a reboot starts again. It ends by itself where there
+    is nothing to keep."""
+    text = f"""[Unit]
+Description=Holds writes while the state is carried to another droplet
+After=docker.service
+StartLimitIntervalSec=0
+
+[Service]
+ExecStart={machine.path("/opt/cattle/state")} keep
+Restart=on-failure
+RestartSec=200ms
+
+[Install]
+WantedBy=multi-user.target
+"""
+    if web.changed(machine.path("/etc/systemd/system/" + UNIT), text):
+        machine.run("systemctl", "daemon-reload")
+        machine.run("systemctl", "--quiet", "enable", UNIT)
+
+
+def start_keeper() -> None:
+    machine.run("systemctl", "--quiet", "--no-block", "start", UNIT)
+
+
+def held() -> bool:
+    """Whether a keeper holds what this phase wants held."""
+    found = machine.load(machine.runtime("held.json"))
+    return bool(found) and found["id"] == phase.read()["id"] and not found["fault"] and keeper_runs()
+
+
+def keeper_runs() -> bool:
+    with contextlib.suppress(FileNotFoundError), open(machine.runtime("keeper.lock"), "rb") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def wait_for_hold(identity: str) -> None:
+    end, again = time.monotonic() + HOLD_S + 5, time.monotonic() + 0.5
+    while time.monotonic() < end:
+        if time.monotonic() > again and not keeper_runs():
+            start_keeper()  # the one before was about to end
+            again += 0.5
+        found = machine.load(machine.runtime("held.json"))
+        if found and found["id"] == identity:
+            if found["fault"]:
+                told = found["fault"]
+                raise machine.Fault(told["code"], told["message"], told["entry"], "old")
+            return
+        time.sleep(0.005)
+    raise machine.Fault("engine", f"{UNIT} does not hold the writes", side="old")
+
+
+def wait_for_release() -> None:
+    """The keeper sees that the phase is over within a moment. One that does not is stopped."""
+    end = time.monotonic() + 1
+    while keeper_runs():
+        if time.monotonic() > end:
+            machine.run("systemctl", "stop", UNIT, check=False)
+            return
+        if not os.path.exists(machine.runtime("held.json")):
+            return
+        time.sleep(0.005)
+
+
+def keep(_: list[str]) -> None:
+    """What the unit runs: keeps the hold for as long as the phase lasts."""
+    with open(machine.runtime("keeper.lock"), "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return  # another one does
+        Keeper().run()
+
+
+class Keeper:
+    def __init__(self):
+        self.entries, self.identity = [], ""
+        self.began, self.looked_ms = time.monotonic(), 0
+        machine.remove(machine.runtime("held.json"))
+
+    def run(self) -> None:
+        while True:
+            now = phase.read()
+            if now["phase"] == "open":
+                self.end()
+                if phase.read()["phase"] == "open":
+                    return
+                continue
+            if now["phase"] == "new" and self.identity:
+                self.release()
+            if now["phase"] in ("frozen", "committed") and self.identity != now["id"] and self.drained(now):
+                self.hold(now["id"])
+            if now["until_ms"] and machine.now_ms() >= now["until_ms"] and self.over(now):
+                self.open(now)
+            time.sleep(0.02)
+
+    def drained(self, now: dict) -> bool:
+        """Whether the verb has come to where data may be held. After a reboot, or
+        where it was killed, there is none: then this does it."""
+        found = machine.load(machine.runtime("drained.json"))
+        if found and found["id"] == now["id"]:
+            return True
+        if time.monotonic() - self.began < 3:
+            return False
+        with self.lock() as mine:
+            if mine and phase.read() == now:
+                web.flag_on()
+                pause()
+                machine.store(machine.runtime("drained.json"), {"id": now["id"]})
+        return False
+
+    def hold(self, identity: str) -> None:
+        self.release()
+        told = None
+        try:
+            self.entries = entries.of(machine.spec())
+            each(self.entries, lambda entry: entry.hold(HOLD_S))
+            self.identity = identity
+        except machine.Fault as fault:
+            told = fault.told()
+            machine.note(f"{fault.entry} is not held: {fault.message}")
+            self.release()
+            time.sleep(0.2)
+        machine.store(machine.runtime("held.json"), {"id": identity, "fault": told})
+
+    def over(self, now: dict) -> bool:
+        """Whether a lease that ran out means that this droplet is to open: after a
+        commit, and on a new droplet, it does where visitors come here."""
+        if now["phase"] == "frozen":
+            return True
+        if machine.now_ms() - self.looked_ms < LOOK_MS:
+            return False
+        self.looked_ms = machine.now_ms()
+        return machine.live()
+
+    def open(self, then: dict) -> None:
+        with self.lock() as mine:
+            if mine and phase.read() == then:
+                machine.note("nobody ended the phase " + then["phase"] + " in time: writes are let through")
+                self.release()
+                open_up()
+
+    @contextlib.contextmanager
+    def lock(self):
+        """A verb that is at work decides by itself what comes next."""
+        try:
+            with machine.locked(wait=0):
+                yield True
+        except machine.Fault:
+            yield False
+
+    def release(self) -> None:
+        held_now, self.entries, self.identity = self.entries, [], ""
+        try:
+            each(held_now, lambda entry: entry.release())
+        finally:
+            machine.remove(machine.runtime("held.json"))
+
+    def end(self) -> None:
+        """The phase is over. The verb that ended it does the rest; this does, where
+        that one was killed."""
+        self.release()
+        end = time.monotonic() + 30
+        while phase.read()["phase"] == "open" and (web.flagged() or os.path.exists(machine.kept("paused.json"))):
+            with self.lock() as mine:
+                if mine and phase.read()["phase"] == "open":
+                    settle(False)
+            if time.monotonic() > end:
+                return
+            time.sleep(0.2)
