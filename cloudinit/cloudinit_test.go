@@ -2,6 +2,7 @@ package cloudinit
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"flag"
 	"fmt"
@@ -68,6 +69,14 @@ func full(image string) Input {
 		{Name: "digest", Schedule: "5 3 * * *", Service: "worker", Command: []string{"sh", "-c", `echo "100%" $HOME 'it is'`}},
 		{Schedule: "@hourly", Service: "worker", Command: []string{"tidy"}},
 	}
+	p.State = []profiles.State{
+		{Name: "db", SQLite: profiles.Place{Volume: "data", Path: "blog.db"}},
+		{Name: "uploads", Files: profiles.Place{Volume: "data", Path: "uploads"}},
+		{Name: "shop", MySQL: &profiles.Server{Service: "admin", User: "root", Password: "${KEY}", Databases: []string{"shop"}}},
+	}
+	p.Backup = &profiles.Backup{Repository: "s3:https://backup.example.net/blog", Password: "${KEY}", Schedule: "30 3 * * *",
+		Env: map[string]string{"AWS_ACCESS_KEY_ID": "me", "AWS_SECRET_ACCESS_KEY": "${KEY}"}, Keep: profiles.BackupKeep{Daily: 7}, Overdue: 48 * time.Hour}
+	in.Stack.Volumes = map[string]string{"data": "blog_data"}
 	p.Release.Guard = true
 	p.Firewall.SSHFrom = []string{"198.18.0.7", "198.19.0.0/16", "2001:db8::/32"}
 	p.Packages = []string{"htop", "nginx"}
@@ -197,6 +206,8 @@ func TestDigest(t *testing.T) {
 		"mode":     {func(in *Input) { in.Profile.Files[0].Mode = "0600" }, false},
 		"owner":    {func(in *Input) { in.Profile.Files[0].Owner = "www-data:www-data" }, false},
 		"format":   {func(in *Input) { in.Sealed.Format = "yaml" }, false},
+		"state":    {func(in *Input) { in.Profile.State[0].SQLite.Path = "x.db" }, false},
+		"backup":   {func(in *Input) { in.Profile.Backup.Keep.Daily = 8 }, false},
 	}
 	for name, c := range changes {
 		in := full(images()[0])
@@ -286,6 +297,9 @@ func TestFaults(t *testing.T) {
 		"family":    {func(in *Input) { in.Profile.Droplet.Image = "debian-130-x64" }, `"debian-130-x64" is not one of`},
 		"from":      {func(in *Input) { in.Profile.Files[0].From = "gone" }, "files.0.from: open gone"},
 		"twice":     {func(in *Input) { in.Profile.Files[0].Path = "/opt/cattle/boot" }, "/opt/cattle/boot is there already"},
+		"volume":    {func(in *Input) { in.Stack.Volumes = nil }, `state.0: there is no volume "data"`},
+		"password":  {func(in *Input) { in.Profile.State[2].MySQL.Password = "${GONE}" }, "${GONE} is used, but is not among"},
+		"env":       {func(in *Input) { in.Profile.Backup.Env["X"] = "${GONE}" }, "${GONE} is used, but is not among"},
 		"service":   {func(in *Input) { in.Profile.Cron[0].Service = "" }, "cron.0.service"},
 		"unknown":   {func(in *Input) { in.Sealed.Names = []string{"GHCR"} }, "is not among the secrets"},
 		"unsealed":  {func(in *Input) { in.Sealed = nil }, "but there are no secrets"},
@@ -374,4 +388,45 @@ func parse(t *testing.T, data []byte) parsed {
 		t.Fatal(err)
 	}
 	return p
+}
+
+// TestStateful: what a droplet with state has beside one without, and what it
+// waits for.
+func TestStateful(t *testing.T) {
+	content := func(in Input, path string) string {
+		for _, f := range render(t, in).Files() {
+			if f.Path == path {
+				return string(f.Content)
+			}
+		}
+		t.Fatalf("there is no %s", path)
+		return ""
+	}
+	in := full(images()[0])
+	spec, err := in.Profile.StateSpec(in.Stack)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, lines := range map[string][]string{
+		"/etc/cattle/settings":                             {"\nSTATE=1\n", fmt.Sprintf("\nSTATE_SPEC=%x\n", sha256.Sum256(spec)), "'openssh-client' 'rsync' 'restic'"},
+		"/etc/systemd/system/cattle-app.service":           {"\nConditionPathExists=/var/lib/cattle/state/ready\n"},
+		"/etc/systemd/system/cattle-cron-digest.service":   {"\nConditionPathExists=!/var/lib/cattle/state/frozen\n"},
+		"/etc/systemd/system/cattle-cron-worker-2.service": {"\nConditionPathExists=!/var/lib/cattle/state/frozen\n"},
+	} {
+		without := full(images()[0])
+		without.Profile.State, without.Profile.Backup = nil, nil
+		for _, line := range lines {
+			if text := content(in, path); !strings.Contains(text, line) {
+				t.Errorf("%s has no %q:\n%s", path, line, text)
+			}
+			if strings.Contains(content(without, path), line) {
+				t.Errorf("%s has %q without state", path, line)
+			}
+		}
+	}
+	files := in
+	files.Profile.State, files.Profile.Backup = files.Profile.State[:1], nil
+	if text := content(files, "/etc/cattle/settings"); strings.Contains(text, "rsync") || strings.Contains(text, "restic") {
+		t.Errorf("a database alone needs neither:\n%s", text)
+	}
 }

@@ -11,6 +11,7 @@ type job struct {
 	App, Name, Service string
 	Command            []string
 	Times              []string // OnCalendar expressions
+	State              bool     // it may have to wait for its data
 }
 
 func (v *view) addCron() error {
@@ -28,8 +29,8 @@ func (v *view) addCron() error {
 		if err := plain(fmt.Sprintf("cron.%d.name", i), name); err != nil {
 			return err
 		}
-		v.jobs = append(v.jobs, job{App: v.App, Name: name, Service: service, Command: c.Command, Times: c.OnCalendar()})
-		v.Timers = append(v.Timers, "cattle-cron-"+name+".timer")
+		v.jobs = append(v.jobs, job{App: v.App, Name: name, Service: service, Command: c.Command, Times: c.OnCalendar(), State: v.StateSpec != ""})
+		v.Timers = append(v.Timers, profiles.TimerUnit(name))
 	}
 	return nil
 }

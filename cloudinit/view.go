@@ -32,6 +32,7 @@ type view struct {
 	Base, PackagesDigest                string
 	SOPS                                Download
 	Directory, Email                    string // ACME
+	StateSpec                           string // SHA-256 of what the state engine is told, or ""
 	SSH4, SSH6                          []string
 	web
 	mail
@@ -50,7 +51,7 @@ func newView(in Input) (*view, error) {
 	v := &view{in: in, distribution: d, App: p.App, Release: in.Release, Attempt: in.Attempt,
 		IdentityPath: identityPath, DockerPackages: d.docker, Secrets: in.Sealed != nil, Key: keyPath,
 		SOPS: in.sops(), Directory: directory(p.TLS), Email: p.TLS.Email, Bake: in.Bake}
-	steps := []func() error{v.addWeb, v.addMail, v.addCron, v.addFirewall, v.addOwners, v.checkSecrets}
+	steps := []func() error{v.addState, v.addWeb, v.addMail, v.addCron, v.addFirewall, v.addOwners, v.checkSecrets}
 	if v.Bake {
 		steps = []func() error{v.addMail, v.addFirewall, v.addBake, v.checkSecrets}
 	}
@@ -88,7 +89,7 @@ func (v *view) addPackages() {
 	if v.Mail {
 		v.Packages = append(v.Packages, "postfix", "libsasl2-modules")
 	}
-	for _, name := range v.in.Profile.Packages {
+	for _, name := range slices.Concat(statePackages(v.in.Profile), v.in.Profile.Packages) {
 		if !slices.Contains(v.Packages, name) {
 			v.Packages = append(v.Packages, name)
 		}
@@ -121,7 +122,7 @@ func (v *view) addFirewall() error {
 
 // checkSecrets refuses a ${NAME} that nothing would fill in.
 func (v *view) checkSecrets() error {
-	for _, text := range v.uses().references() {
+	for _, text := range append(v.uses().references(), v.stateReferences()...) {
 		name := strings.TrimSuffix(strings.TrimPrefix(text, "${"), "}")
 		if v.in.Sealed == nil {
 			return fmt.Errorf("%s is used, but there are no secrets", text)

@@ -53,7 +53,7 @@ func fromDroplet(d *godo.Droplet) (Droplet, error) {
 	if d.ID < 1 {
 		return Droplet{}, fmt.Errorf("%w: a droplet has the id %d", errNonsense, d.ID)
 	}
-	out := Droplet{ID: d.ID, Name: Line(d.Name), Status: Line(d.Status), Locked: d.Locked, Size: Line(d.SizeSlug), Tags: lines(d.Tags), Snapshots: d.SnapshotIDs}
+	out := Droplet{ID: d.ID, Name: Line(d.Name), Status: Line(d.Status), Locked: d.Locked, Size: Line(d.SizeSlug), Tags: lines(d.Tags), Snapshots: d.SnapshotIDs, VPC: Line(d.VPCUUID)}
 	out.Created, _ = time.Parse(time.RFC3339, d.Created)
 	if d.Region != nil {
 		out.Region = Line(d.Region.Slug)

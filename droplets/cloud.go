@@ -96,6 +96,7 @@ type Droplet struct {
 	Snapshots    []int    // ids of the snapshots that were taken of it
 	Public       []string // IPv4; may hold the reserved IP too
 	Private      string
+	VPC          string // id of its private network
 	Tags         []string
 	PriceMonthly float64 // US dollars
 }

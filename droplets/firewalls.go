@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/digitalocean/godo"
 )
@@ -39,13 +40,14 @@ type Rule struct {
 	Protocol  string   // tcp, udp or icmp
 	Ports     string   // "22", "8000-9000"; "0": all
 	Addresses []string // addresses and blocks, sorted
-	// Others counts the sources or destinations that are no addresses.
+	Tags      []string // of droplets, sorted
+	// Others counts the sources or destinations that are neither.
 	Others int
 }
 
 // Equal tells whether two rules allow the same.
 func (r Rule) Equal(o Rule) bool {
-	return r.Protocol == o.Protocol && r.Ports == o.Ports && r.Others == o.Others && slices.Equal(r.Addresses, o.Addresses)
+	return r.Protocol == o.Protocol && r.Ports == o.Ports && r.Others == o.Others && slices.Equal(r.Addresses, o.Addresses) && slices.Equal(r.Tags, o.Tags)
 }
 
 // NewRule allows traffic with these addresses and blocks.
@@ -59,6 +61,12 @@ func NewRule(protocol, ports string, addresses ...string) Rule {
 	if ports == "" || ports == "all" {
 		r.Ports = "0"
 	}
+	return r
+}
+
+// With lets the droplets through, too, that carry the tag.
+func (r Rule) With(tag string) Rule {
+	r.Tags = slices.Sorted(slices.Values(append(slices.Clone(r.Tags), strings.ToLower(tag))))
 	return r
 }
 
@@ -117,7 +125,10 @@ func fromFirewall(f *godo.Firewall) Firewall {
 		rule := NewRule(Line(r.Protocol), Line(r.PortRange))
 		if s := r.Sources; s != nil {
 			rule = NewRule(rule.Protocol, rule.Ports, s.Addresses...)
-			rule.Others = len(s.Tags) + len(s.DropletIDs) + len(s.LoadBalancerUIDs) + len(s.KubernetesIDs)
+			for _, t := range s.Tags {
+				rule = rule.With(Line(t))
+			}
+			rule.Others = len(s.DropletIDs) + len(s.LoadBalancerUIDs) + len(s.KubernetesIDs)
 		}
 		out.Inbound = append(out.Inbound, rule)
 	}
@@ -125,7 +136,10 @@ func fromFirewall(f *godo.Firewall) Firewall {
 		rule := NewRule(Line(r.Protocol), Line(r.PortRange))
 		if d := r.Destinations; d != nil {
 			rule = NewRule(rule.Protocol, rule.Ports, d.Addresses...)
-			rule.Others = len(d.Tags) + len(d.DropletIDs) + len(d.LoadBalancerUIDs) + len(d.KubernetesIDs)
+			for _, t := range d.Tags {
+				rule = rule.With(Line(t))
+			}
+			rule.Others = len(d.DropletIDs) + len(d.LoadBalancerUIDs) + len(d.KubernetesIDs)
 		}
 		out.Outbound = append(out.Outbound, rule)
 	}
@@ -135,10 +149,10 @@ func fromFirewall(f *godo.Firewall) Firewall {
 func (f Firewall) request() *godo.FirewallRequest {
 	req := &godo.FirewallRequest{Name: f.Name, Tags: f.Tags, DropletIDs: append([]int{}, f.Droplets...)}
 	for _, r := range f.Inbound {
-		req.InboundRules = append(req.InboundRules, godo.InboundRule{Protocol: r.Protocol, PortRange: r.Ports, Sources: &godo.Sources{Addresses: r.Addresses}})
+		req.InboundRules = append(req.InboundRules, godo.InboundRule{Protocol: r.Protocol, PortRange: r.Ports, Sources: &godo.Sources{Addresses: r.Addresses, Tags: r.Tags}})
 	}
 	for _, r := range f.Outbound {
-		req.OutboundRules = append(req.OutboundRules, godo.OutboundRule{Protocol: r.Protocol, PortRange: r.Ports, Destinations: &godo.Destinations{Addresses: r.Addresses}})
+		req.OutboundRules = append(req.OutboundRules, godo.OutboundRule{Protocol: r.Protocol, PortRange: r.Ports, Destinations: &godo.Destinations{Addresses: r.Addresses, Tags: r.Tags}})
 	}
 	return req
 }

@@ -36,6 +36,7 @@ type Entry struct {
 	Watch   *Watched `json:"watch,omitempty"`
 	Standby string   `json:"standby,omitempty"` // release that a rollback would go back to
 	Updates *Updates `json:"updates,omitempty"` // of a rebuild
+	Data    *Moved   `json:"data,omitempty"`    // that was carried over, or restored
 }
 
 // An Author is who began a command, from where, as far as that is known.
@@ -65,6 +66,13 @@ type Cutover struct {
 	Gap      int64 `json:"gap_ms"` // longest time without an answer
 }
 
+// Moved is what became of a site's data.
+type Moved struct {
+	Freeze int64  `json:"freeze_ms"` // that writes were held
+	Bytes  int64  `json:"bytes"`
+	Backup string `json:"backup,omitempty"` // that was made before, or restored
+}
+
 // Watched counts what visitors were answered while the release was watched.
 type Watched struct {
 	MS       int64 `json:"ms"`
@@ -89,6 +97,8 @@ type Manifest struct {
 	Image    string            `json:"image"`
 	Region   string            `json:"region"`
 	Monthly  float64           `json:"monthly_usd"`
+	// State is what goes along from droplet to droplet, by name: its kind and place.
+	State map[string]string `json:"state,omitempty"`
 }
 
 // A History is what a droplet knows of its site.
@@ -183,6 +193,9 @@ func parseManifest(line []byte) (*Manifest, error) {
 		*list = lines(*list)
 	}
 	m.Images, m.Files = linesOf(m.Images), linesOf(m.Files)
+	if m.State != nil {
+		m.State = linesOf(m.State)
+	}
 	return &m, nil
 }
 
@@ -207,5 +220,8 @@ func parseHistory(line []byte) (e Entry, ok bool) {
 		e.Steps[i].Name = Line(e.Steps[i].Name)
 	}
 	e.Updates.clean()
+	if e.Data != nil {
+		e.Data.Backup = Line(e.Data.Backup)
+	}
 	return e, true
 }

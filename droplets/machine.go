@@ -19,7 +19,10 @@ import (
 // A Machine is a droplet that the operator is logged in to. What can be asked
 // of it is the short list of verbs below, each a function of one script on the
 // droplet. Its methods may be called concurrently.
-type Machine struct{ client *ssh.Client }
+type Machine struct {
+	client  *ssh.Client
+	hostKey string // that it proved to hold, as known_hosts has it
+}
 
 // verbScript is the droplet's side of the contract.
 const verbScript = "/opt/cattle/droplet"
@@ -144,6 +147,9 @@ type MachineStatus struct {
 	Certificate *Certificate      `json:"certificate"` // nil: none yet
 	FailedUnits []string          `json:"failed_units"`
 	Images      map[string]string `json:"images"` // reference to digest
+	// State is what it says of its data; nil where the profile has none, and on
+	// droplets that were never asked to move any.
+	State *StateBrief `json:"state"`
 }
 
 // Service is a compose service, in docker's own words.
@@ -186,6 +192,7 @@ func (s *MachineStatus) clean() {
 		s.Certificate.Names = lines(s.Certificate.Names)
 	}
 	s.FailedUnits = lines(s.FailedUnits)
+	s.State.clean()
 	maps.DeleteFunc(s.Images, func(_, digest string) bool { return !digestRE.MatchString(digest) })
 }
 

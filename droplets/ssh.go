@@ -57,21 +57,21 @@ func Connect(ctx context.Context, dialer Dialer, login *Login, address, hostKey 
 		return nil, &SilentError{address, err}
 	}
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
-	client, err := handshake(conn, login, address, hostKey)
+	m, err := handshake(conn, login, address, hostKey)
 	if err != nil {
 		conn.Close()
 		return nil, err
 	}
 	if !stop() {
-		client.Close()
+		m.Close()
 		return nil, context.Cause(ctx)
 	}
-	return &Machine{client: client}, nil
+	return m, nil
 }
 
-func handshake(conn net.Conn, login *Login, address, hostKey string) (*ssh.Client, error) {
+func handshake(conn net.Conn, login *Login, address, hostKey string) (*Machine, error) {
 	var impostor *HostKeyError
-	verified := false
+	var verified string
 	cfg := &ssh.ClientConfig{
 		User:              "root",
 		Auth:              []ssh.AuthMethod{ssh.PublicKeys(login.signers...)},
@@ -81,7 +81,7 @@ func handshake(conn net.Conn, login *Login, address, hostKey string) (*ssh.Clien
 				impostor = &HostKeyError{Address: address, Want: hostKey, Got: got}
 				return impostor
 			}
-			verified = true
+			verified = authorizedLine(key)
 			return nil
 		},
 	}
@@ -89,12 +89,12 @@ func handshake(conn net.Conn, login *Login, address, hostKey string) (*ssh.Clien
 	switch {
 	case impostor != nil:
 		return nil, impostor
-	case err != nil && verified && !isNetwork(err):
+	case err != nil && verified != "" && !isNetwork(err):
 		return nil, &AuthError{Address: address, Err: err}
 	case err != nil:
 		return nil, &SilentError{address, err}
 	}
-	return ssh.NewClient(c, chans, reqs), nil
+	return &Machine{ssh.NewClient(c, chans, reqs), verified}, nil
 }
 
 // isNetwork tells a connection that broke from a server that said no.

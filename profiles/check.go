@@ -103,8 +103,10 @@ var (
 	modePattern  = regexp.MustCompile(`^0?[0-7]{3,4}$`)
 	ownerPattern = regexp.MustCompile(`^[a-z_][a-z0-9_-]*(:[a-z_][a-z0-9_-]*)?$`)
 	notInName    = regexp.MustCompile(`[^a-z0-9]+`)
-	envPattern   = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-	serverName   = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?$`)
+	// volumePattern is what Compose's schema asks of a volume's key.
+	volumePattern = regexp.MustCompile(`^[a-zA-Z0-9._-]+$`)
+	envPattern    = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+	serverName    = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?$`)
 	// What goes into nginx's configuration has no space, quote, brace,
 	// semicolon or dollar.
 	pathPattern = regexp.MustCompile(`^/[A-Za-z0-9._~@%+=:,/-]*$`)
@@ -132,6 +134,21 @@ func (c *checker) fields() {
 	c.build()
 	c.hooks()
 	c.notify()
+	c.backup()
+}
+
+// data checks what goes along from droplet to droplet, and what does not. app is
+// nil when the compose files could not be read.
+func (c *checker) data(app *composed) {
+	c.state(app)
+	if app == nil {
+		c.paused(nil)
+		c.migrate(nil)
+		return
+	}
+	c.paused(app.active())
+	c.migrate(app.all())
+	c.uncovered(app)
 }
 
 func (c *checker) app() {

@@ -27,13 +27,21 @@ func (d *decoder) decode(path string, n *node, v reflect.Value) {
 	if n.kind == kindNull {
 		return
 	}
-	if v.Type() == reflect.TypeFor[time.Duration]() {
+	switch v.Type() {
+	case reflect.TypeFor[time.Duration]():
 		d.duration(path, n, v)
+		return
+	case reflect.TypeFor[Place]():
+		d.place(path, n, v)
 		return
 	}
 	switch v.Kind() {
 	case reflect.Pointer:
 		v.Set(reflect.New(v.Type().Elem()))
+		if v.Type() == reflect.TypeFor[*Migrate]() && n.kind != kindMapping {
+			d.alone(path, "command", n, v.Elem())
+			return
+		}
 		d.decode(path, n, v.Elem())
 	case reflect.Struct:
 		d.structure(path, n, v)
@@ -170,6 +178,29 @@ func (d *decoder) items(path string, n *node, v reflect.Value) {
 		}
 		d.decode(sub, item, v.Index(i))
 	}
+}
+
+// alone reads the one value of a mapping that is most often given by itself.
+func (d *decoder) alone(path, key string, n *node, v reflect.Value) {
+	sub := join(path, key)
+	d.places[sub] = place{n.pos, n.pos}
+	d.decode(sub, n, v.Field(slices.Index(keysOf(v.Type()), key)))
+}
+
+// place reads VOLUME, VOLUME:PATH or an absolute path.
+func (d *decoder) place(path string, n *node, v reflect.Value) {
+	if n.kind != kindScalar {
+		d.wrong(path, n, "text", "such as data:blog.db")
+		return
+	}
+	at, ok := parsePlace(n.value)
+	if !ok {
+		d.bad[path] = true
+		d.errorf("wrong-form", n.pos, "a volume such as data, a path in one such as data:blog.db, or an absolute path on the droplet",
+			"%s is not a place: %s", path, quote(n.value))
+		return
+	}
+	v.Set(reflect.ValueOf(at))
 }
 
 // command splits a string into the words of a command.

@@ -185,6 +185,9 @@ func rebase(root *node, dir string) {
 	if b := root.get("build"); b != nil {
 		relocate(b.get("context"), dir)
 	}
+	if r := root.get("release"); r != nil {
+		relocate(r.get("freeze_page"), dir)
+	}
 }
 
 func relocate(n *node, dir string) {

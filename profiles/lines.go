@@ -45,6 +45,12 @@ func (l *lister) value(v reflect.Value, path string) {
 		}
 		v = v.Elem()
 	}
+	if at, ok := v.Interface().(Place); ok {
+		if at != (Place{}) {
+			l.add(path, at.String())
+		}
+		return
+	}
 	switch v.Kind() {
 	case reflect.Struct:
 		l.fields(v, path+".")
@@ -110,7 +116,7 @@ func (l *lister) text(s, path string) string {
 	switch last := path[strings.LastIndexByte(path, '.')+1:]; {
 	case first == "files" && last == "content", first == "notify" && (last == "webhook" || last == "ntfy") && !strings.HasPrefix(s, EnvPrefix):
 		return notShown
-	case path == "compose", path == "secrets.file", path == "build.context", first == "files" && last == "from":
+	case path == "compose", path == "secrets.file", path == "build.context", path == "release.freeze_page", first == "files" && last == "from":
 		if from, err := filepath.Rel(l.dir, s); err == nil {
 			s = from
 		}

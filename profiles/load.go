@@ -82,6 +82,7 @@ func (c *checker) all(ctx context.Context, opts Options) {
 	c.learnSecrets(opts)
 	c.fill()
 	c.fields()
+	c.freezing(!opts.SiteOnly)
 	var app *composed
 	if !opts.SiteOnly {
 		app = c.compose(ctx)
@@ -89,6 +90,7 @@ func (c *checker) all(ctx context.Context, opts Options) {
 	if app == nil {
 		c.routes(nil)
 		c.cron(nil)
+		c.data(nil)
 		return
 	}
 	maps.Copy(c.used, app.used)
@@ -96,6 +98,7 @@ func (c *checker) all(ctx context.Context, opts Options) {
 	c.defaultRoute(app)
 	c.routes(app.active())
 	c.cron(app.all())
+	c.data(app)
 	c.finish(app)
 	c.unused()
 }

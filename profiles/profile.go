@@ -52,6 +52,8 @@ type Profile struct {
 	Secrets  Secrets    `yaml:"secrets"`
 	Mail     *Mail      `yaml:"mail"`
 	Cron     []Cron     `yaml:"cron"`
+	State    []State    `yaml:"state"`
+	Backup   *Backup    `yaml:"backup"`
 	Health   Health     `yaml:"health"`
 	Release  Release    `yaml:"release"`
 	Firewall Firewall   `yaml:"firewall"`
@@ -71,6 +73,7 @@ type Profile struct {
 	composeFiles []*source
 	vault        *vault
 	where        func(path string) pos
+	freezePage   []byte
 }
 
 // Droplet says what machine to order.
@@ -172,6 +175,15 @@ type Release struct {
 	// Guard has the live droplet take the reserved IP back by itself, if the
 	// operator vanishes between switch and confirm.
 	Guard bool `yaml:"guard"`
+	// MaxFreeze is how long writes may have to wait for a release, default 30s.
+	MaxFreeze time.Duration `yaml:"max_freeze"`
+	// Pause are services that write without a visitor's asking: they are stopped
+	// while writes wait.
+	Pause []string `yaml:"pause"`
+	// Migrate runs in the new image when the data is there, before the gate.
+	Migrate *Migrate `yaml:"migrate"`
+	// FreezePage is a local file that whoever writes is shown meanwhile.
+	FreezePage string `yaml:"freeze_page"`
 }
 
 // Cutover is the budget of the switch; over it, the IP goes back.
@@ -264,4 +276,6 @@ type Stack struct {
 	// Upstreams maps a Route.To of the service:port form to the droplet's
 	// loopback addresses ("127.0.0.1:20000") that answer for it, one a replica.
 	Upstreams map[string][]string
+	// Volumes maps the compose files' names of volumes to Docker's own.
+	Volumes map[string]string
 }

@@ -43,27 +43,36 @@ func schemaLimits() map[string]Schema {
 	least := func(n int) Schema { return Schema{"minimum": n} }
 	port := Schema{"minimum": 1, "maximum": 65535}
 	return map[string]Schema{
-		"app":                    like(appPattern),
-		"port":                   port,
-		"dns":                    one("digitalocean"),
-		"droplet.region":         like(slugPattern),
-		"droplet.size":           like(slugPattern),
-		"droplet.image":          one("debian-13-x64", "ubuntu-24-04-x64"),
-		"droplet.vpc":            like(uuidPattern),
-		"droplet.tags":           like(tagPattern),
-		"routes[].path":          like(pathPattern),
-		"routes[].body_size":     like(sizePattern),
-		"secrets.deliver":        one(string(DeliverSSH), string(DeliverUserData)),
-		"mail.port":              port,
-		"health.status":          {"minimum": 100, "maximum": 599},
-		"health.successes":       least(1),
-		"release.keep":           least(0),
-		"release.cutover.failed": least(0),
-		"packages":               like(debPattern),
-		"files[].mode":           like(modePattern),
-		"files[].owner":          like(ownerPattern),
-		"build.via":              one(string(ViaRegistry), string(ViaSSH)),
-		"notify[].on":            one(OnSuccess, OnFailure),
+		"app":                       like(appPattern),
+		"port":                      port,
+		"dns":                       one("digitalocean"),
+		"droplet.region":            like(slugPattern),
+		"droplet.size":              like(slugPattern),
+		"droplet.image":             one("debian-13-x64", "ubuntu-24-04-x64"),
+		"droplet.vpc":               like(uuidPattern),
+		"droplet.tags":              like(tagPattern),
+		"routes[].path":             like(pathPattern),
+		"routes[].body_size":        like(sizePattern),
+		"secrets.deliver":           one(string(DeliverSSH), string(DeliverUserData)),
+		"mail.port":                 port,
+		"health.status":             {"minimum": 100, "maximum": 599},
+		"health.successes":          least(1),
+		"release.keep":              least(0),
+		"release.cutover.failed":    least(0),
+		"packages":                  like(debPattern),
+		"files[].mode":              like(modePattern),
+		"files[].owner":             like(ownerPattern),
+		"build.via":                 one(string(ViaRegistry), string(ViaSSH)),
+		"notify[].on":               one(OnSuccess, OnFailure),
+		"state[].name":              like(entryName),
+		"state[].mysql.password":    like(secretRef),
+		"state[].postgres.password": like(secretRef),
+		"backup.password":           like(secretRef),
+		"backup.ssh_key":            like(secretRef),
+		"backup.keep.last":          least(0),
+		"backup.keep.daily":         least(0),
+		"backup.keep.weekly":        least(0),
+		"backup.keep.monthly":       least(0),
 	}
 }
 
@@ -95,6 +104,11 @@ func (s schemer) value(path string, t reflect.Type) Schema {
 	}
 	var out Schema
 	switch {
+	case t == reflect.TypeFor[Place]():
+		out = orNull(text())
+	case t == reflect.TypeFor[Migrate]():
+		command := s.value(path+".command", reflect.TypeFor[Command]())
+		out = Schema{"anyOf": []Schema{s.structure(path, t), command}}
 	case t.Kind() == reflect.Struct:
 		out = s.structure(path, t)
 		out["type"] = []string{"object", "null"}

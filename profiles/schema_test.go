@@ -116,6 +116,9 @@ func TestSchemaOfEachType(t *testing.T) {
 		"cron: [{schedule: '@daily', command: bin/run now}, {schedule: 1 2 3 4 5, command: [bin/run, 1]}]", "env: {PORT: 80, DEBUG: true, EMPTY: }",
 		"packages: htop", "hooks: {before_switch: bin/check}", "dns: digitalocean", "notify: [{ntfy: 'https://ntfy.sh/x', on: failure}]",
 		"image: a/b", "build: {args: {A: 1}}", "secrets: {deliver: user-data}", "droplet: {baked_within: 0s}",
+		"state: [{name: db, sqlite: 'data:blog.db'}, {name: s, mysql: {service: db, database: [a, b], password: '${A}'}}]", "state:",
+		"release: {migrate: bin/migrate up, pause: worker}", "release: {migrate: [bin/migrate, up]}", "release: {migrate: {command: up, service: web}}",
+		"release: {migrate: }", "backup: {repository: 's3:x/y', password: '${A}', env: {A: 1}, keep: {daily: 7}, overdue: 2d}",
 	} {
 		takes(t, s, line, true)
 	}
@@ -124,6 +127,8 @@ func TestSchemaOfEachType(t *testing.T) {
 		"routes: [{tto: web:1}]", "health: {interval: 5}", "health: {interval: soon}", "health: {interval: ''}", "health: {status: 99}", "env: [A]",
 		"tls: {staging: maybe}", "app: [blog]", "app: Blog", "dns: route53", "droplet: {image: windows}", "packages: [{a: b}]", "packages: [null]",
 		"cron: [{service: web}]", "files: [{content: x}]", "secrets: {deliver: post}", "notify: [{ntfy: x, on: never}]", "[a, list]", "text",
+		"state: {db: x}", "state: [{sqlite: x}]", "state: [{name: A}]", "state: [{name: a, files: [x]}]", "state: [{name: a, volume: x}]",
+		"state: [{name: a, mysql: db}]", "release: {migrate: {comand: up}}", "release: {max_freeze: 5}", "backup: s3", "backup: {keep: 7}", "backup: {password: x}",
 	} {
 		takes(t, s, line, false)
 	}

@@ -3,6 +3,7 @@ package profiles
 import (
 	"bytes"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -78,8 +79,24 @@ func blot(text []rune, at int) ([]rune, int) {
 	return []rune(out.String()), caret
 }
 
+// inAddress finds the password in an address: //user:password@host.
+var inAddress = regexp.MustCompile(`//[^/\s:@]*:([^/\s@]+)@`)
+
 // secretSpans are from where to where, in bytes, a line has what looks secret.
 func secretSpans(line string) [][2]int {
+	out := keyedSpans(line)
+	for _, m := range inAddress.FindAllStringSubmatchIndex(line, -1) {
+		inside := func(span [2]int) bool { return m[2] < span[1] && span[0] < m[3] }
+		if !strings.HasPrefix(line[m[2]:], "${") && !slices.ContainsFunc(out, inside) {
+			out = append(out, [2]int{m[2], m[3]})
+		}
+	}
+	slices.SortFunc(out, func(a, b [2]int) int { return a[0] - b[0] })
+	return out
+}
+
+// keyedSpans are those of values whose keys look like a secret's.
+func keyedSpans(line string) [][2]int {
 	var out [][2]int
 	rest := 0
 	for _, m := range looksSecret.FindAllStringIndex(line, -1) {

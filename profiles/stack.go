@@ -118,7 +118,16 @@ func (c *composed) stack(p *Profile, pins map[string]string, brought ...string) 
 	if err != nil {
 		return nil, fmt.Errorf("writing the compose project: %w", err)
 	}
-	return &Stack{YAML: text, Services: sortedKeys(c.active()), Images: sortedKeys(images), Upstreams: upstreams}, nil
+	return &Stack{YAML: text, Services: sortedKeys(c.active()), Images: sortedKeys(images), Upstreams: upstreams, Volumes: c.volumes()}, nil
+}
+
+// volumes are Docker's names of the project's volumes.
+func (c *composed) volumes() map[string]string {
+	out := map[string]string{}
+	for name, v := range c.project.Volumes {
+		out[name] = v.Name
+	}
+	return out
 }
 
 // forDroplet takes away what only works beside the source code, and adds the

@@ -111,18 +111,24 @@ func confirmed(ctx context.Context, std stdio, yes bool, word, what string) erro
 		return &usageError{what + ": nobody can be asked here", "add --yes"}
 	}
 	fmt.Fprintf(std.err, "%s. Type %s to go on: ", what, word)
+	typed, err := typedLine(ctx, std)
+	if err == nil && typed != word {
+		err = &usageError{"not confirmed; nothing was done", ""}
+	}
+	return err
+}
+
+// typedLine is what the reader types, without the blanks around it.
+func typedLine(ctx context.Context, std stdio) (string, error) {
 	typed := make(chan string, 1)
 	go func() {
 		line, _ := bufio.NewReader(std.in).ReadString('\n')
 		typed <- strings.TrimSpace(line)
 	}()
 	select {
-	case got := <-typed:
-		if got == word {
-			return nil
-		}
-		return &usageError{"not confirmed; nothing was done", ""}
+	case line := <-typed:
+		return line, nil
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return "", context.Cause(ctx)
 	}
 }

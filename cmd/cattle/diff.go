@@ -26,6 +26,7 @@ type difference struct {
 	Domains  setChange     `json:"domains,omitzero"`
 	DNS      *changeJSON   `json:"dns,omitempty"`
 	Firewall setChange     `json:"firewall,omitzero"`
+	State    setChange     `json:"state,omitzero"` // names
 	// Of one such droplet, in US dollars.
 	Monthly float64 `json:"monthly_usd"`
 	Before  float64 `json:"monthly_usd_before"`
@@ -63,7 +64,7 @@ func compare(live, planned *droplets.Manifest) *difference {
 	d := &difference{Release: live.Release, Images: imageChanges(live.Images, planned.Images), Profile: profileChanges(live.Profile, planned.Profile),
 		Packages: ofSets(live.Packages, planned.Packages), Files: ofMaps(live.Files, planned.Files), Env: ofSets(live.Env, planned.Env),
 		Secrets: ofSets(live.Secrets, planned.Secrets), Domains: ofSets(live.Domains, planned.Domains), Firewall: ofSets(live.Firewall, planned.Firewall),
-		Monthly: planned.Monthly, Before: live.Monthly}
+		State: ofMaps(live.State, planned.State), Monthly: planned.Monthly, Before: live.Monthly}
 	if live.DNS != planned.DNS {
 		d.DNS = &changeJSON{"dns", live.DNS, planned.DNS}
 	}
@@ -173,7 +174,7 @@ func profileChanges(from, to []string) (out []string) {
 func toldElsewhere(line string) bool {
 	key, _, _ := strings.Cut(line, ": ")
 	first, _, _ := strings.Cut(key, ".")
-	return slices.Contains([]string{"env", "packages", "domains", "dns", "firewall"}, first) ||
+	return slices.Contains([]string{"env", "packages", "domains", "dns", "firewall", "state"}, first) ||
 		slices.Contains([]string{"droplet.size", "droplet.image", "droplet.region"}, key)
 }
 
@@ -199,6 +200,7 @@ func (d *difference) rows() (rows []page.Difference) {
 		add("dns", orNone(d.DNS.From)+" → "+orNone(d.DNS.To))
 	}
 	add("firewall", d.Firewall.String())
+	add("state", d.State.String())
 	for _, line := range d.Profile {
 		add("profile", line[:1]+" "+line[1:])
 	}

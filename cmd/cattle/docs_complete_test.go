@@ -41,7 +41,7 @@ func profileKeys(t reflect.Type, prefix string) (keys []string) {
 			}
 			kind = kind.Elem()
 		}
-		if kind.Kind() == reflect.Struct {
+		if kind.Kind() == reflect.Struct && kind != reflect.TypeFor[profiles.Place]() {
 			keys = append(keys, profileKeys(kind, key+".")...)
 			continue
 		}

@@ -22,7 +22,7 @@ import (
 //
 //	yaml                    is a whole profile, for `cattle check --strict`
 //	yaml fragment           is a part of one, checked over a profile of one container
-//	yaml fragment compose   is a part of one, checked over a profile of two services
+//	yaml fragment compose   is a part of one, checked over one of several services and volumes
 //	yaml fragment warns     has a warning, and no error
 //	yaml compose            is a compose file that a whole profile of the document names
 //	yaml fault              has the fault of its section; see TestDiagnosticsArePages
@@ -58,9 +58,10 @@ func notRun() map[string]string {
 
 const docProfile = "app: blog\ndomain: blog.example.com\nimage: ghcr.io/me/blog\nport: 8000\n"
 
-const docComposeProfile = "app: shop\ndomain: shop.example.com\ncompose: services.yaml\nroutes: [{to: \"web:8000\"}]\n"
+const docComposeProfile = "app: shop\ndomain: shop.example.com\ncompose: services.yaml\nroutes: [{to: \"web:8000\"}]\nstate: [{name: data, files: data}]\n"
 
-const docServices = "services:\n  web: {image: \"web:1\", expose: [\"8000\", \"9000\"]}\n  worker: {image: \"worker:1\"}\n"
+const docServices = "services:\n  web: {image: \"web:1\", expose: [\"8000\", \"9000\"]}\n  worker: {image: \"worker:1\"}\n  db: {image: \"mariadb:11\"}\n  pg: {image: \"postgres:17\"}\n" +
+	"volumes: {data: {}, uploads: {}, media: {}}\n"
 
 // TestDocumentation runs every document in a folder and on a sandbox of its own.
 func TestDocumentation(t *testing.T) {
@@ -218,7 +219,7 @@ func (d *document) layOut(t *testing.T, dir, profile string) secrets.Identity {
 			profile += text
 		}
 	}
-	for _, from := range regexp.MustCompile(`(?m)from: ([\w./-]+)$`).FindAllStringSubmatch(profile, -1) {
+	for _, from := range regexp.MustCompile(`(?m)(?:from: |freeze_page: )([\w./-]+)(?:$| +#)`).FindAllStringSubmatch(profile, -1) {
 		writeDoc(t, filepath.Join(dir, from[1]), "{}\n")
 	}
 	if strings.Contains(profile, "build:") {

@@ -151,7 +151,7 @@ func diagnose(err error) (int, []failure) {
 		incomplete *release.Incomplete
 		broken     *release.Broken
 		notBaked   *release.NotBaked
-		notReady   *notReady
+		needing    *needing
 		silent     *notServing
 		measuring  *measure.Leftovers
 		stale      *planStale
@@ -182,8 +182,8 @@ func diagnose(err error) (int, []failure) {
 		return exitNotReleased, refusedFailures(refused)
 	case errors.As(err, &notBaked):
 		return exitFailed, notBakedFailures(notBaked)
-	case errors.As(err, &notReady) && !errors.As(err, &silent):
-		return exitLeftover, notReady.failures()
+	case errors.As(err, &needing) && !errors.As(err, &silent):
+		return exitLeftover, needing.all
 	case errors.As(err, &incomplete):
 		return exitLeftover, leftoverFailures(incomplete.Leftovers)
 	case errors.As(err, &ailing):

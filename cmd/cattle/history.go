@@ -148,6 +148,9 @@ func details(e droplets.Entry) (out []string) {
 	if e.Cutover != nil {
 		facts = append(facts, "switch: "+cutover(*e.Cutover))
 	}
+	if moved := dataInHistory(e.Data); moved != "" {
+		facts = append(facts, moved)
+	}
 	if len(facts) > 0 {
 		out = append(out, strings.Join(facts, "; "))
 	}
@@ -205,6 +208,7 @@ func entryText(e droplets.Entry) string {
 	if w := e.Watch; w != nil {
 		row("watch", fmt.Sprintf("%s: %s, %d failed", seconds(milliseconds(w.MS)), count(w.Requests, "request"), w.Errors))
 	}
+	row("data", dataInHistory(e.Data))
 	row("standby", e.Standby)
 	b.WriteString(updatesText(e.Updates, "  "))
 	b.WriteString(drawSteps(e.Steps))

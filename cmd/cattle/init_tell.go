@@ -85,7 +85,7 @@ func (n *newcomer) tellFound() {
 	}
 	n.tellVariables()
 	if stores := f.Stores(); len(stores) > 0 {
-		n.found("data", fmt.Sprintf("%s: its volume is empty after each release; keep data that matters in a managed database", strings.Join(stores, ", ")))
+		n.found("data", fmt.Sprintf("%s: its volume is empty after each release, unless state: in the profile names it", strings.Join(stores, ", ")))
 	}
 	if len(f.Compose) == 0 && f.Dockerfile == nil {
 		n.found("no app", "neither compose file nor Dockerfile: what is written is a guess")

@@ -21,7 +21,7 @@ func manifestOf(p *profiles.Profile, ready *prepared, secretNames []string) (*dr
 	m := &droplets.Manifest{
 		Release: ready.candidate.Release, Profile: p.Lines(), Images: ready.digests(), Packages: sorted(p.Packages),
 		Env: slices.Sorted(maps.Keys(p.Env)), Secrets: sorted(secretNames), Domains: p.Domains, DNS: p.DNS, Firewall: openPorts(p.Firewall),
-		Size: p.Droplet.Size, Image: p.Droplet.Image, Region: p.Droplet.Region,
+		Size: p.Droplet.Size, Image: p.Droplet.Image, Region: p.Droplet.Region, State: stateOf(p),
 	}
 	if size := ready.world.Size(m.Size); size != nil {
 		m.Monthly = size.PriceMonthly
@@ -94,27 +94,27 @@ func (ready *prepared) differences(ctx context.Context, std stdio, o *release.Op
 	if live == nil || ready.candidate.NoHandoff {
 		return nil
 	}
-	was, err := liveManifest(ctx, std, o, ready.world)
-	if err == nil && was == nil {
+	was, err := liveHistory(ctx, std, o, ready.world)
+	if err == nil && was.Manifest == nil {
 		err = errors.New(live.Name + " was not told what it was made of")
 	}
 	if err != nil {
 		ready.notices = append(ready.notices, "what changes besides is not shown: "+err.Error())
 		return nil
 	}
-	return compare(was, ready.candidate.Manifest)
+	ready.notices = append(ready.notices, stateChanges(live.Name, was.Manifest.State, ready.candidate.Manifest.State)...)
+	ready.carriedLast = carriedLast(was.Entries)
+	return compare(was.Manifest, ready.candidate.Manifest)
 }
 
-// liveManifest logs in to the live droplet, as a plan does for this alone.
-func liveManifest(ctx context.Context, std stdio, o *release.Operator, w *release.World) (*droplets.Manifest, error) {
+// liveHistory logs in to the live droplet, as a plan does for this alone.
+func liveHistory(ctx context.Context, std stdio, o *release.Operator, w *release.World) (h droplets.History, err error) {
 	reader := *o
 	if reader.Login == nil {
-		var err error
 		if reader.Login, err = login(std); err != nil {
-			return nil, err
+			return h, err
 		}
 		defer reader.Login.Close()
 	}
-	h, err := reader.History(ctx, w)
-	return h.Manifest, err
+	return reader.History(ctx, w)
 }

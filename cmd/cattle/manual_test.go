@@ -36,6 +36,9 @@ func examplesNotRun() map[string]string {
 		"cattle sandbox":           "it serves until it is interrupted",
 		"cattle demo":              "make demo runs it",
 		"cattle release --build":   "docker or podman; see build.txtar",
+		"cattle release --restore": "wants a repository of backups; see data.txtar",
+		"cattle rollback --carry":  "wants a profile with state; see data.txtar",
+		"cattle rollback --disc":   "wants a profile with state; see data.txtar",
 		"cattle rehearse":          "needs machines that boot, and root",
 		"cattle doctor --measure":  "it asks before it spends",
 	}

@@ -33,6 +33,9 @@ type planFile struct {
 	At         time.Time         `json:"at"`
 	NoHandoff  bool              `json:"no_handoff,omitempty"`
 	NoSnapshot bool              `json:"no_snapshot,omitempty"`
+	Restore    string            `json:"restore,omitempty"`
+	Empty      bool              `json:"empty,omitempty"`
+	NoBackup   bool              `json:"no_backup,omitempty"`
 	Live       *planDroplet      `json:"live"` // null: nothing was
 	Standbys   []planDroplet     `json:"standbys"`
 	IP         string            `json:"reserved_ip"`
@@ -68,7 +71,7 @@ func droplet(m release.Member) planDroplet {
 func planFileOf(plan *release.Plan, ready *prepared, p *profiles.Profile, opts releaseOptions) (*planFile, error) {
 	made := ready.candidate.Manifest
 	f := &planFile{Format: planFormat, App: p.App, Release: plan.Release, At: plan.World.Now.UTC().Truncate(time.Second),
-		NoHandoff: opts.noHandoff, NoSnapshot: opts.noSnapshot, Standbys: []planDroplet{}, IP: plan.World.Reserved.IP,
+		NoHandoff: opts.noHandoff, NoSnapshot: opts.noSnapshot, Restore: opts.data.restore, Empty: opts.data.empty, NoBackup: opts.data.noBackup, Standbys: []planDroplet{}, IP: plan.World.Reserved.IP,
 		Profile: digestOf(asLine([]any{made.Profile, made.Files})), Machine: ready.candidate.Digest, Images: ready.pins, Cost: costJSON(plan.Cost)}
 	if plan.World.Live != nil {
 		live := droplet(*plan.World.Live)
@@ -218,7 +221,8 @@ func (f *planFile) pins(context.Context, *release.World) (map[string]string, err
 
 // releasePlan releases what a plan file says, and as it says.
 func releasePlan(c *cli.Context, std stdio, opts releaseOptions) (err error) {
-	if c.Args().Present() || opts.noHandoff || opts.noSnapshot || opts.build {
+	said := opts.data
+	if said.viaOperator = false; c.Args().Present() || opts.noHandoff || opts.noSnapshot || opts.build || said != (dataOptions{}) {
 		return &usageError{"the plan says what is released, and how", "cattle release --plan " + opts.planPath}
 	}
 	if opts.plan, err = readPlanFile(opts.planPath); err != nil {
@@ -226,6 +230,7 @@ func releasePlan(c *cli.Context, std stdio, opts releaseOptions) (err error) {
 	}
 	opts.version, opts.pins = opts.plan.Release, opts.plan.pins
 	opts.noHandoff, opts.noSnapshot = opts.plan.NoHandoff, opts.plan.NoSnapshot
+	opts.data.restore, opts.data.empty, opts.data.noBackup = opts.plan.Restore, opts.plan.Empty, opts.plan.NoBackup
 	return releaseVersion(c.Context, std, opts)
 }
 

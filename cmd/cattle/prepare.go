@@ -28,6 +28,8 @@ type prepared struct {
 	images    *release.Images   // that are brought; nil: none
 	unbuilt   []string          // references that a plan would have built
 	notices   []string
+	// carriedLast is how many bytes of data the live droplet was given; 0: none, or not known.
+	carriedLast int64
 }
 
 // prepare surveys the cloud, asks the registries for the images' digests and
@@ -69,6 +71,9 @@ func prepare(ctx context.Context, o *release.Operator, p *profiles.Profile, id *
 		if p.Secrets.Deliver != profiles.DeliverUserData {
 			out.candidate.Key = id.age.Key
 		}
+	}
+	if out.candidate.State, err = kitOf(p, stack); err != nil {
+		return nil, err
 	}
 	out.candidate.Manifest, err = manifestOf(p, out, names)
 	return out, err

@@ -71,7 +71,7 @@ func line(e release.Event) string {
 	switch {
 	case e.Kind == release.KindNotice:
 		return "note: " + text
-	case e.Kind == release.KindWatch, e.Kind == release.KindBuild, e.Kind == release.KindImages:
+	case e.Kind == release.KindWatch, e.Kind == release.KindBuild, e.Kind == release.KindImages, e.Kind == release.KindData:
 		return name + ": " + text
 	case e.State == release.StateRunning && text == "":
 		return name + " …"

@@ -23,6 +23,7 @@ type live struct {
 	mu    sync.Mutex
 	step  *liveRow // that runs; nil: none
 	boot  []liveRow
+	data  []string // how far the entries are whose data is copied, as "name: text"
 	ahead []string // steps of the plan that have not begun
 	frame int
 }
@@ -91,12 +92,14 @@ func (l *live) take(e release.Event) (kept []string) {
 		l.takeBoot(row)
 	case e.Kind == release.KindImages:
 		l.tellBoot(row)
+	case e.Kind == release.KindData:
+		l.tellData(row.text)
 	case e.Kind == release.KindWatch, e.Kind == release.KindBuild:
 		if l.step != nil {
 			l.step.text = row.text
 		}
 	case e.State == release.StateRunning:
-		l.step, l.boot = &row, nil
+		l.step, l.boot, l.data = &row, nil, nil
 		l.ahead = behind(l.ahead, e.Step)
 	default:
 		kept = l.ended(row)
@@ -131,6 +134,20 @@ func (l *live) tellBoot(row liveRow) {
 		if l.boot[i].name == row.name && l.boot[i].state == release.StateRunning {
 			l.boot[i].text = row.text
 		}
+	}
+}
+
+// tellData says of an entry of the data how far it is; they are copied at the
+// same time.
+func (l *live) tellData(text string) {
+	name, _, _ := strings.Cut(text, ":")
+	i := slices.IndexFunc(l.data, func(told string) bool { return strings.HasPrefix(told, name+":") })
+	if i < 0 {
+		i, l.data = len(l.data), append(l.data, "")
+	}
+	l.data[i] = text
+	if l.step != nil {
+		l.step.text = strings.Join(l.data, "; ")
 	}
 }
 

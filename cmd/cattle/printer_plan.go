@@ -146,6 +146,7 @@ func reportText(r *release.Report) string {
 		}
 		b.WriteByte('\n')
 	}
+	b.WriteString(dataText(r.Data))
 	if r.NewIP && r.DNS {
 		fmt.Fprintf(&b, "the reserved IP is new, and your domain leads to it; write it down in the profile: reserved_ip: %s\n", r.IP)
 	} else if r.NewIP {

@@ -92,5 +92,6 @@ func siteOf(p *profiles.Profile, services []string) release.Site {
 		Guard:     p.Release.Guard,
 		Hooks:     hooksOf(p.Hooks),
 		Untrusted: p.TLS.Staging,
+		State:     len(p.State) > 0, MaxFreeze: p.Release.MaxFreeze, Migrates: p.Release.Migrate != nil, Backups: p.Backup != nil,
 	}
 }

@@ -22,8 +22,8 @@ func rehearseCommand(std stdio) *cli.Command {
 		Name: "rehearse", Usage: "release your own profile on machines that boot here, under load, and take it all away again",
 		ArgsUsage: "[VERSION]", OnUsageError: usage,
 		Description: "Linux, as root. A cloud of its own boots real machines with the very user-data that a release makes:\n" +
-			"a first release, a second one under load, a rollback, a rebuild. Nothing leaves this computer but requests for\n" +
-			"packages and images. docs/rehearsal.md says what differs from the real cloud.\n\n" +
+			"a first release, a second one under load, a rollback, a rebuild, each with the data that the profile names. Nothing\n" +
+			"leaves this computer but requests for packages and images. docs/rehearsal.md says what differs from the real cloud.\n\n" +
 			"    cattle rehearse\n" +
 			"    cattle rehearse --images blog.tar v1.2.0  # of docker save\n" +
 			"    cattle rehearse --keep",
@@ -120,7 +120,11 @@ func (s *stage) rehearse(ctx context.Context, version string) error {
 	if err := s.public(ctx); err != nil {
 		return err
 	}
-	for _, sc := range []scene{first, {with("rollback"), exitDone, version}, {with("unpin"), exitDone, version}, {with("rebuild"), exitDone, version}} {
+	back := []string{"rollback"}
+	if len(s.profile.State) > 0 {
+		back = append(back, "--carry-data") // what visitors wrote meanwhile stays
+	}
+	for _, sc := range []scene{first, {with(back...), exitDone, version}, {with("unpin"), exitDone, version}, {with("rebuild"), exitDone, version}} {
 		if err := s.play(ctx, sc); err != nil {
 			return err
 		}

@@ -33,14 +33,15 @@ func releaseCommand(std stdio) *cli.Command {
 		Description: "    cattle release v1.2.0\n" +
 			"    cattle release --build v1.2.0      # the images first\n" +
 			"    cattle release --report v1.2.0.html v1.2.0\n" +
-			"    cattle release --plan v1.2.0.plan  # what was planned, or nothing",
-		ArgsUsage: "VERSION", OnUsageError: usage, Flags: append(executeFlags(), reportFlag(), keepFailedFlag(), noHandoffFlag(), noSnapshotFlag(), buildFlag(),
+			"    cattle release --plan v1.2.0.plan  # what was planned, or nothing\n" +
+			"    cattle release --restore v1.2.0    # the live droplet is lost: with the data of the newest backup",
+		ArgsUsage: "VERSION", OnUsageError: usage, Flags: append(append(executeFlags(), dataFlags()...), reportFlag(), keepFailedFlag(), noHandoffFlag(), noSnapshotFlag(), buildFlag(),
 			&cli.StringFlag{Name: "plan", Usage: "carry out the plan in this `FILE` of cattle plan --out, or refuse where it does not hold any more"}),
 		Action: withPage(std, func(std stdio, c *cli.Context) error {
 			opts := releaseOptions{
 				verb: "release", file: c.String("file"), version: c.Args().First(), pins: noPins,
 				json: c.Bool("json"), dryRun: c.Bool("dry-run"), keepFailed: c.Bool("keep-failed"), noHandoff: c.Bool("no-handoff"),
-				noSnapshot: c.Bool("no-snapshot"), build: c.Bool("build"), planPath: c.String("plan"),
+				noSnapshot: c.Bool("no-snapshot"), build: c.Bool("build"), planPath: c.String("plan"), data: dataOptionsOf(c),
 			}
 			if opts.planPath != "" {
 				return releasePlan(c, std, opts)
@@ -57,6 +58,7 @@ type releaseOptions struct {
 	verb, file, version                 string
 	json, dryRun, keepFailed, noHandoff bool
 	noSnapshot, build                   bool
+	data                                dataOptions
 	built                               *built // what --build made
 	pins                                pinSource
 	notices                             []string // to be told with the plan
@@ -89,6 +91,9 @@ func releaseVersion(ctx context.Context, std stdio, opts releaseOptions) error {
 }
 
 func releaseLoaded(ctx context.Context, std stdio, o *release.Operator, p *profiles.Profile, opts releaseOptions) error {
+	if err := opts.data.holds(p); err != nil {
+		return err
+	}
 	tryGuard, err := guardOf(std, o, p, opts)
 	if err != nil {
 		return err
@@ -109,6 +114,7 @@ func releaseLoaded(ctx context.Context, std stdio, o *release.Operator, p *profi
 		ready.notices = append(ready.notices, "this release is not guarded: --no-handoff says that the live droplet cannot be reached")
 	}
 	ready.candidate.NoHandoff, ready.candidate.NoSnapshot = opts.noHandoff, opts.noSnapshot
+	opts.data.apply(o, ready.candidate)
 	plan, err := release.PlanRelease(opts.verb, ready.site, ready.world, ready.candidate)
 	if err != nil {
 		return err
@@ -121,6 +127,9 @@ func releaseLoaded(ctx context.Context, std stdio, o *release.Operator, p *profi
 		o.By, o.RunHook = author(ctx, std, p.Dir), hooksIn(ctx, p.Dir)
 	}
 	differs := ready.differences(ctx, std, o)
+	if len(p.State) > 0 {
+		ready.notices = append(ready.notices, dataNotice(ready.candidate.Manifest.State, ready.carriedLast, p.Release.MaxFreeze))
+	}
 	return carryOut(ctx, std, o, plan, differs, ready.notices, opts.json, opts.dryRun)
 }
 

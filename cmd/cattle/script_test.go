@@ -86,6 +86,8 @@ func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 		"sink":   sinkOpens,
 		"heard":  heard,
 		"mailed": mailed,
+		"post":   postRows,
+		"rows":   seeRows,
 	}
 }
 

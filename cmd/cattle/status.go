@@ -44,8 +44,10 @@ type statusJSON struct {
 	Droplets []dropletJSON `json:"droplets"`
 	// Snapshots are those of cattle bake.
 	Snapshots []snapshotJSON `json:"snapshots,omitempty"`
-	Monthly   float64        `json:"monthly_usd"`
-	unread    error          // why the snapshots are not known
+	// State is of the live droplet's data, where it could be asked.
+	State   *stateJSON `json:"state,omitempty"`
+	Monthly float64    `json:"monthly_usd"`
+	unread  error      // why the snapshots are not known
 }
 
 type snapshotJSON struct {
@@ -82,13 +84,17 @@ func status(ctx context.Context, std stdio, file string, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	if err := logInIfCan(std, o, w); err != nil {
+	if err := logInIfCan(std, o, site, w); err != nil {
 		return err
 	}
 	defer o.Login.Close()
+	asked := make(chan *droplets.StateBrief, 1)
+	go func() { asked <- liveBrief(ctx, o, site, w) }()
 	verdict, standbys := o.Check(ctx, site, w)
+	brief := <-asked
 	out := statusOf(site, w, verdict)
 	out.add(standbys)
+	out.State = briefToJSON(brief)
 	if asJSON {
 		err = writeJSON(std.out, out)
 	} else {
@@ -97,17 +103,16 @@ func status(ctx context.Context, std stdio, file string, asJSON bool) error {
 	if !verdict.Serving {
 		return errors.Join(err, &notServing{site.App, verdict.Err, w, standbys})
 	}
-	standbys = slices.DeleteFunc(standbys, func(r release.Readiness) bool { return r.Problem == nil })
-	if len(standbys) > 0 {
-		err = errors.Join(err, &notReady{standbys})
+	if wrong := append(notReady(standbys), heldFailure(brief, w)...); len(wrong) > 0 {
+		err = errors.Join(err, &needing{wrong})
 	}
 	return err
 }
 
-// logInIfCan finds the operator's SSH key where there is a standby to look at.
+// logInIfCan finds the operator's SSH key where there is a standby to look at, or data.
 // Without one less is looked at; one that was named and cannot be read is an error.
-func logInIfCan(std stdio, o *release.Operator, w *release.World) (err error) {
-	if len(w.Standbys) == 0 {
+func logInIfCan(std stdio, o *release.Operator, site release.Site, w *release.World) (err error) {
+	if len(w.Standbys) == 0 && !(site.State || site.Backups) {
 		return nil
 	}
 	if o.Login, err = login(std); errors.Is(err, droplets.ErrNoSSHKey) {
@@ -116,20 +121,13 @@ func logInIfCan(std stdio, o *release.Operator, w *release.World) (err error) {
 	return err
 }
 
-// notReady is the failure of status where the site serves, and what a rollback
-// would go back to could not.
-type notReady struct{ standbys []release.Readiness }
-
-func (e *notReady) Error() string {
-	var parts []string
-	for _, f := range e.failures() {
-		parts = append(parts, f.Msg)
-	}
-	return strings.Join(parts, "; ")
-}
-
-func (e *notReady) failures() (out []failure) {
-	for _, r := range e.standbys {
+// notReady are the failures of status where the site serves, and what a
+// rollback would go back to could not.
+func notReady(standbys []release.Readiness) (out []failure) {
+	for _, r := range standbys {
+		if r.Problem == nil {
+			continue
+		}
 		c := cureFor(r.Problem)
 		if c.code == "" {
 			c.code = "standby-not-ready"
@@ -282,6 +280,7 @@ func (s statusJSON) print(std stdio, now time.Time) error {
 			d.Role, orNone(d.Release), d.Status, d.ID, orNone(d.Address), age(now.Sub(d.Created)), d.Monthly, d.note())
 	}
 	t.Flush()
+	b.WriteString(s.stateLine())
 	for _, s := range s.Snapshots {
 		fmt.Fprintf(&b, "snapshot %s: %s, %.1f GB, $%.2f a month", s.Name, age(now.Sub(s.At)), s.SizeGB, s.Monthly)
 		if s.Unfit != "" {

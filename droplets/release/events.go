@@ -11,6 +11,7 @@ const (
 	KindNotice Kind = "notice" // something that the operator should know
 	KindWatch  Kind = "watch"  // how the live site does while it is watched
 	KindImages Kind = "images" // how far the images are that are brought to the candidate
+	KindData   Kind = "data"   // how far the data is that is copied from droplet to droplet
 	KindBuild  Kind = "build"  // a line of what builds or pushes an image
 )
 

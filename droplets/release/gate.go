@@ -53,7 +53,7 @@ func (r *run) gate(ctx context.Context) error {
 		return context.Cause(ctx)
 	}
 	err := together(errs[:])
-	if err == nil {
+	if err == nil && !r.plan.moves() { // else they were read while nobody waited
 		r.readUpdates(ctx)
 	}
 	return err
@@ -208,7 +208,7 @@ func (r *run) until(ctx context.Context, what string, look func(context.Context)
 		if ctx.Err() == nil || last == nil {
 			last = err
 		}
-		if perr := pause(ctx, r.site.Health.Interval); perr != nil {
+		if perr := pause(ctx, r.interval()); perr != nil {
 			if errors.Is(perr, context.DeadlineExceeded) {
 				return fmt.Errorf("%s within %s: %w", what, brief(r.site.Health.Deadline), last)
 			}
@@ -240,7 +240,7 @@ func (r *run) scan(ctx context.Context) {
 // closedPorts fails when anything but 22, 80 and 443 answers from outside. A
 // port that lets nobody in within dialTimeout is closed.
 func (r *run) closedPorts(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	ctx, cancel := context.WithTimeout(ctx, r.dialFor())
 	defer cancel()
 	var mu sync.Mutex
 	var open []int

@@ -23,10 +23,21 @@ const (
 	// done by then: for the first switchWithin an assign may be ordered, it
 	// arrives within another, is confirmed, and the guard disarmed.
 	guardFor = 2*switchWithin + confirmWithin + disarmWithin
+	// It lasts longer by the time in which writes may be held: see guardTime.
+
 	// guardPersists is how long a guard that went off may still order a move:
 	// the droplet tries for three minutes, and a request may be under way.
 	guardPersists = 4 * time.Minute
 )
+
+// guardTime is guardFor of a site. With data the switch is ordered later: what
+// was written last is fetched in between.
+func guardTime(site Site) time.Duration {
+	if site.State {
+		return guardFor + site.MaxFreeze
+	}
+	return guardFor
+}
 
 // guard is one that was armed, or may have been.
 type guard struct {
@@ -75,18 +86,18 @@ func (p *Plan) guards() bool {
 
 func (p *Plan) guardTitle() string {
 	w := p.World
-	return fmt.Sprintf("arm %s: it takes %s back by itself, unless this is confirmed within %s", w.Live.Name, w.Reserved.IP, brief(guardFor))
+	return fmt.Sprintf("arm %s: it takes %s back by itself, unless this is confirmed within %s", w.Live.Name, w.Reserved.IP, brief(guardTime(p.Site)))
 }
 
 // arm arms the live droplet. One that was released without a guard cannot be
 // armed: nothing was promised of it, and the next release has one.
 func (r *run) arm(ctx context.Context) error {
 	live := r.world.Live
-	r.guard = &guard{on: *live, fires: r.Cloud.Now().Add(guardFor)}
+	r.guard = &guard{on: *live, fires: r.Cloud.Now().Add(guardTime(r.site))}
 	r.pushUndo(undoStep{what: "disarm " + live.Name, run: r.callOff,
 		leftover: Leftover{What: fmt.Sprintf("%s may keep the guard's token in memory until %s", live.Name, clock(r.guard.over())), Command: "cattle status"}})
 	err := r.onGuard(ctx, reachWithin, func(ctx context.Context, m *droplets.Machine) error {
-		return m.Guard(ctx, droplets.Guard{Token: r.GuardToken, IP: r.ip, Droplet: live.ID, Attempt: r.birth.Attempt, For: guardFor})
+		return m.Guard(ctx, droplets.Guard{Token: r.GuardToken, IP: r.ip, Droplet: live.ID, Attempt: r.birth.Attempt, For: guardTime(r.site)})
 	})
 	if droplets.UnknownVerb(err) {
 		r.guard = nil

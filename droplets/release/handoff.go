@@ -18,7 +18,9 @@ const (
 // fresh droplet that asked for its own each time would be locked out by the
 // end of the week: five certificates per exact set of names in seven days.
 func (r *run) handoff(ctx context.Context) error {
-	r.scan(ctx)
+	if !r.plan.moves() && !r.plan.begins() { // else the app is not started yet
+		r.scan(ctx)
+	}
 	return r.carryCertificates(ctx, reachWithin)
 }
 

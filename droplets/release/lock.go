@@ -44,6 +44,7 @@ func (r *run) first(all []Member) error {
 	}
 	for _, m := range all {
 		if m.Born && m.ID < r.droplet.ID && r.competes(m, now) {
+			r.contested = true
 			return &rival{m}
 		}
 	}

@@ -24,6 +24,9 @@ type Step struct {
 	after bool
 	// stops tells that an interrupt in the middle of it ends it all the same.
 	stops bool
+	// held tells that writes wait while it runs: it has what is left of the time
+	// that they may.
+	held bool
 }
 
 // A Plan is what a command will do. It is made from a survey without any
@@ -39,6 +42,7 @@ type Plan struct {
 
 	candidate *Candidate // of a release or rebuild
 	target    *Member    // of a rollback: the standby to go back to
+	data      Data       // of a rollback
 	// Base is the snapshot that the candidate begins from; nil: the public image.
 	Base *Snapshot
 }
@@ -79,7 +83,7 @@ func PlanRelease(verb string, site Site, w *World, c *Candidate) (*Plan, error) 
 
 // PlanRollback plans to move the reserved IP to a standby: the newest one, or
 // the newest of that release.
-func PlanRollback(site Site, w *World, version string) (*Plan, error) {
+func PlanRollback(site Site, w *World, version string, data Data) (*Plan, error) {
 	if faults := w.ipFaults(site); len(faults) > 0 {
 		return nil, &Preflight{faults, w.Serving()}
 	}
@@ -88,7 +92,11 @@ func PlanRollback(site Site, w *World, version string) (*Plan, error) {
 		return nil, noStandby(w, version)
 	}
 	target := w.Standbys[i]
-	p := &Plan{Verb: "rollback", Site: site, World: w, Release: target.Birth.Release, target: &target}
+	data, faults := w.decide(site, target, data)
+	if len(faults) > 0 {
+		return nil, &Preflight{faults, w.Serving()}
+	}
+	p := &Plan{Verb: "rollback", Site: site, World: w, Release: target.Birth.Release, target: &target, data: data}
 	p.Steps = []Step{{Name: "reach", Title: fmt.Sprintf("log in to the standby %s", target.Name), run: (*run).reach}}
 	if w.Live != nil && w.Live.Born {
 		p.Steps = append(p.Steps, Step{Name: "handoff", Title: fmt.Sprintf("carry the certificates back from %s, if it still answers", w.Live.Name), run: (*run).handoffIfReachable})
@@ -155,17 +163,18 @@ func (p *Plan) Remedy(e Event) (command string, begun bool) {
 // commit are the steps that releases and rollbacks share, from the gate on.
 func (p *Plan) commit() []Step {
 	s, h := p.Site, p.Site.Health
-	steps := []Step{
-		{Name: "gate", Title: fmt.Sprintf("on its own address: GET %s is %d, %d times in a row within %s; services up; no usual port open but 22, 80, 443",
-			h.Path, h.Status, h.Successes, brief(h.Deadline)), run: (*run).gate},
-	}
+	steps := append(p.dataSteps(),
+		Step{Name: "gate", Title: fmt.Sprintf("on its own address: GET %s is %d, %d times in a row within %s; services up; no usual port open but 22, 80, 443",
+			h.Path, h.Status, h.Successes, brief(h.Deadline)), run: (*run).gate, held: p.moves()})
 	steps = append(steps, p.beforeSwitch()...)
-	if p.guards() {
-		steps = append(steps, Step{Name: "guard", Title: p.guardTitle(), run: (*run).arm})
+	if p.guards() && !p.moves() {
+		steps = append(steps, p.guardStep())
 	}
-	steps = append(steps,
+	steps = append(append(steps, p.giveUp()...),
 		Step{Name: "switch", Title: p.switchTitle(), run: (*run).switchOver},
-		Step{Name: "confirm", Title: p.confirmTitle(), run: (*run).confirm, commits: !p.watches()})
+		// Once writes go, what they wrote is on the new droplet alone.
+		Step{Name: "confirm", Title: p.confirmTitle(), run: (*run).confirm, commits: !p.watches() || p.opens() || p.begins()})
+	steps = append(steps, p.opening()...)
 	if p.target != nil {
 		steps = append(steps, p.wall()...)
 	}
@@ -180,6 +189,10 @@ func (p *Plan) commit() []Step {
 		Step{Name: "retire", Title: p.retireTitle(), run: (*run).retire, after: true},
 		Step{Name: "record", Title: "write it into the history, which stays with the live droplet", run: (*run).record, after: true})
 	return append(steps, p.afterRelease()...)
+}
+
+func (p *Plan) guardStep() Step {
+	return Step{Name: "guard", Title: p.guardTitle(), run: (*run).arm}
 }
 
 func (p *Plan) createTitle() string {
@@ -208,7 +221,11 @@ func (p *Plan) switchTitle() string {
 	case w.Reserved.IP == "":
 		return "make a reserved IP that points at it"
 	case w.Live != nil:
-		return fmt.Sprintf("move %s from %s to it", w.Reserved.IP, w.Live.Name)
+		t := fmt.Sprintf("move %s from %s to it", w.Reserved.IP, w.Live.Name)
+		if p.moves() || p.discards() {
+			t += ", which writes no more"
+		}
+		return t
 	case w.Reserved.DropletID != 0:
 		return fmt.Sprintf("move %s from droplet %d, which is not cattle's and stays as it is, to it", w.Reserved.IP, w.Reserved.DropletID)
 	}
@@ -292,7 +309,7 @@ func (p *Plan) changes() []Change {
 	if c := p.wallChange(); c != nil {
 		around = append(around, *c)
 	}
-	return append(p.machineChanges(), around...)
+	return slices.Concat(p.machineChanges(), p.dataChange(), around)
 }
 
 func (p *Plan) machineChanges() []Change {

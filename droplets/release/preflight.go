@@ -18,7 +18,7 @@ func (w *World) preflight(site Site, c *Candidate) []Fault {
 	for _, check := range []func(Site) []Fault{w.quotaFaults, w.ipFaults, w.strayFaults, w.rivalFaults, w.GuardFaults, w.AroundFaults, w.projectFaults} {
 		faults = append(faults, check(site)...)
 	}
-	return faults
+	return append(faults, w.stateFaults(site, c)...)
 }
 
 // orderFaults are the reasons for which a droplet cannot be ordered.
@@ -232,8 +232,14 @@ func leaseFor(site Site) time.Duration {
 	if len(site.Hooks.BeforeSwitch) > 0 {
 		gated += site.Hooks.Deadline + hookEnds
 	}
+	if site.State {
+		gated += copyWithin + site.MaxFreeze
+	}
+	if site.Backups {
+		gated += backupWithin
+	}
 	if site.Guard {
-		return gated + reachWithin + guardFor + guardPersists
+		return gated + reachWithin + guardTime(site) + guardPersists
 	}
 	// The switch counts three times: to wait until nothing is under way, to move,
 	// and what has to be left of the lease when that begins.

@@ -27,7 +27,7 @@ type Readiness struct {
 // time. Without a Login what needs one is left unchecked.
 func (o *Operator) Check(ctx context.Context, site Site, w *World) (Verdict, []Readiness) {
 	verdict := make(chan Verdict, 1)
-	go func() { verdict <- o.Verify(ctx, site, w) }()
+	go func() { verdict <- o.verdict(ctx, site, w) }()
 	out := make([]Readiness, len(w.Standbys))
 	each(w.Standbys, func(i int) { out[i] = o.ready(ctx, site, w, w.Standbys[i]) })
 	v := <-verdict
@@ -37,6 +37,21 @@ func (o *Operator) Check(ctx context.Context, site Site, w *World) (Verdict, []R
 		}
 	}
 	return v, out
+}
+
+// verdict is Verify with what the live droplet says of its data.
+func (o *Operator) verdict(ctx context.Context, site Site, w *World) Verdict {
+	if !site.State && !site.Backups || o.Login == nil || w.Live == nil || !w.Live.Born {
+		return o.Verify(ctx, site, w)
+	}
+	told := make(chan Verdict, 1)
+	go func() {
+		s, err := o.StateOf(ctx, w)
+		told <- Verdict{State: s, StateErr: err}
+	}()
+	v, said := o.Verify(ctx, site, w), <-told
+	v.State, v.StateErr = said.State, said.StateErr
+	return v
 }
 
 func (o *Operator) ready(ctx context.Context, site Site, w *World, m Member) Readiness {

@@ -1,6 +1,7 @@
 package release
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -83,6 +84,9 @@ func (r *run) entry(outcome string) droplets.Entry {
 		e.Standby = s.Release
 	}
 	e.Updates = r.report.Updates
+	if d := r.report.Data; d != nil {
+		e.Data = &droplets.Moved{Freeze: d.Freeze.Milliseconds(), Bytes: d.Bytes, Backup: cmp.Or(d.Backup, d.Restored)}
+	}
 	return e
 }
 

@@ -266,7 +266,7 @@ func TestMovedByHand(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				p, err := release.PlanRollback(b.Site, w, "")
+				p, err := release.PlanRollback(b.Site, w, "", release.Data{})
 				if err != nil {
 					t.Error(err)
 					return

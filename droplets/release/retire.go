@@ -19,6 +19,7 @@ const retireWithin = 2 * time.Minute
 // It goes on after a failure: what stays is named as left over.
 func (r *run) retire(ctx context.Context) error {
 	keep, end := r.plan.afterwards()
+	end = r.spared(end)
 	r.mark(ctx, keep)
 	r.pin(ctx)
 	if len(keep) > 0 {
@@ -29,6 +30,17 @@ func (r *run) retire(ctx context.Context) error {
 		r.leftovers = append(r.leftovers, Leftover{What: "droplets that nothing needs", Err: err, Command: "cattle gc"})
 	}
 	return nil
+}
+
+// spared takes the droplet that was left out of those that are destroyed, where
+// it may have rows that are nowhere else.
+func (r *run) spared(end []Member) []Member {
+	live := r.world.Live
+	if !r.spare || live == nil || len(ofID(end, live.ID)) == 0 {
+		return end
+	}
+	r.leftovers = append(r.leftovers, Leftover{What: live.Name + ", which may have rows that are nowhere else", Command: "cattle gc"})
+	return slices.DeleteFunc(end, func(m Member) bool { return m.ID == live.ID })
 }
 
 // mark says with one request of the droplet that serves, and of the one that

@@ -35,7 +35,9 @@ type Report struct {
 	Updates *droplets.Updates `json:"updates,omitempty"`
 	// Snapshot is the one that a release began from, or that a bake made.
 	Snapshot *SnapshotReport `json:"snapshot,omitempty"`
-	Notices  []string        `json:"notices,omitempty"`
+	// Data is what became of the site's data; nil where it has none.
+	Data    *DataReport `json:"data,omitempty"`
+	Notices []string    `json:"notices,omitempty"`
 	// Visits are the requests through the reserved IP from before the switch to
 	// the confirm's end, ten a second for three minutes at most: a watch adds none.
 	Visits []probe.Sample `json:"-"`
@@ -83,11 +85,18 @@ type run struct {
 	birth      droplets.Birth
 	machine    *droplets.Machine
 	status     droplets.MachineStatus
-	brought    atomic.Int64 // bytes of images, in this attempt at bringing them
-	arrived    bool         // the images are there
-	ports      <-chan error // what the look at the ports found, see scan
-	old        figures      // of what served before, see watch
-	oldMachine *installed   // of a rebuild; nil where it did not tell
+	brought    atomic.Int64    // bytes of images, in this attempt at bringing them
+	arrived    bool            // the images are there
+	ports      <-chan error    // what the look at the ports found, see scan
+	old        figures         // of what served before, see watch
+	oldMachine *installed      // of a rebuild; nil where it did not tell
+	giver      *giver          // the live droplet, while its data is moved
+	from       droplets.Source // as the new one reaches it
+	frozen     time.Time       // since when its writes are held
+	heldUntil  time.Time       // when the plan gives up, unless the switch is ordered
+	committed  time.Time       // when it was last asked to hold them through the switch
+	contested  bool            // another release came first
+	spare      bool            // the live droplet is kept: it may have rows that are nowhere else
 	ip         string
 	records    error // why the names' records may not lead to the address
 	probe      *probe.Prober
@@ -144,6 +153,8 @@ func (r *run) steps(ctx context.Context) error {
 		case s.after:
 			// It serves: what is left is done all the same.
 			r.leftovers = append(r.leftovers, leftBy(s, err))
+		case s.Name == watchStep && r.plan.keepsWritten():
+			r.leftovers = append(r.leftovers, r.worseAndStays(ctx, err))
 		case s.Name == watchStep:
 			if err := r.notGood(ctx, s, err); err != nil {
 				return err
@@ -172,7 +183,9 @@ func (r *run) step(ctx context.Context, s Step) error {
 	r.emit(Event{Kind: KindStep, Step: s.Name, State: StateRunning, Text: s.Title})
 	err := context.Cause(ctx)
 	if err == nil || s.after {
-		err = s.run(r, r.onward(ctx, s))
+		within, cancel := r.within(r.onward(ctx, s), s)
+		err = s.run(r, within)
+		cancel()
 	}
 	took := time.Since(start)
 	r.report.Steps = append(r.report.Steps, StepTime{s.Name, took})
@@ -310,9 +323,14 @@ func (r *run) kindOf(s Step, err error) (code, hint string) {
 	var onward *movedOn
 	var first *rival
 	var known *Known
+	if code, hint, ok := dataKind(err); ok {
+		return code, hint
+	}
 	switch {
 	case errors.As(err, &elsewhere), errors.As(err, &onward):
 		return "ip-moved", "cattle status shows what is live now"
+	case errors.As(err, &known) && known.Code == tooLong:
+		return known.Code, known.Hint
 	case errors.As(err, &first):
 		return "release-under-way", "wait until it is done; if its operator is gone for good: cattle gc --attempt " + first.m.Birth.Attempt
 	case s.Name == "create" && r.plan.Base != nil && gone(err):
@@ -356,5 +374,8 @@ func (r *run) close() {
 	}
 	if r.machine != nil {
 		r.machine.Close()
+	}
+	if r.giver != nil && r.giver.machine != nil {
+		r.giver.machine.Close()
 	}
 }

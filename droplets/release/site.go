@@ -48,6 +48,11 @@ type Site struct {
 	// operator vanishes between switch and confirm.
 	Guard bool
 	Hooks Hooks
+	// State has a droplet's data carried over, for which writes wait MaxFreeze at
+	// most. Migrates runs a command of the new release's on it. Backups are made
+	// before each release.
+	State, Migrates, Backups bool
+	MaxFreeze                time.Duration
 	// Untrusted is set when the certificates come from a test authority: names
 	// and dates are verified then, the issuer is not.
 	Untrusted bool
@@ -71,6 +76,16 @@ type Candidate struct {
 	NoHandoff bool
 	// NoSnapshot has everything installed anew, as a rebuild does.
 	NoSnapshot bool
+	// State is brought to the droplets whose data is moved; nil where the site
+	// has none.
+	State *droplets.StateKit
+	// Restore has the data come from a backup, "latest" or one's id, and not from
+	// the live droplet; Empty has the app begin without any. "" and false: what
+	// is live is carried over, and without it the newest backup is taken, if there is one.
+	Restore string
+	Empty   bool
+	// NoBackup leaves out the backup before the release.
+	NoBackup bool
 	// Manifest is what the droplet is made of, for the next plan to compare with.
 	Manifest *droplets.Manifest
 	// Images are brought to it over SSH; nil where registries have them all.
@@ -98,6 +113,9 @@ type Operator struct {
 	Emit func(Event)
 	// KeepFailed leaves a refused candidate running, for a look at it.
 	KeepFailed bool
+	// ViaOperator has data go through the operator's own connection, where the
+	// droplets do not reach each other.
+	ViaOperator bool
 }
 
 // undoWithin bounds what is done after a failure or an interrupt, on a context

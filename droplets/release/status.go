@@ -16,7 +16,15 @@ type Verdict struct {
 	Serving bool // the live droplet's own attempt answers through the reserved IP, healthy
 	HTTPS   bool
 	Err     error // why not
+	// State is what the live droplet says of its data; nil where the site has
+	// none, and where it was not asked. StateErr is why it did not say.
+	State    *droplets.StateBrief
+	StateErr error
 }
+
+// Held tells that the live droplet takes no writes: a release died, or is under
+// way. It opens by itself.
+func (v Verdict) Held() bool { return v.State != nil && v.State.Phase.Holds() }
 
 // Verify asks through the reserved IP, as confirm does: does the live droplet's
 // attempt answer, and does the health check hold? HTTPS is tried first; a site

@@ -418,7 +418,7 @@ func TestRollbackIsNotHeldUp(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				p, err := release.PlanRollback(b.Site, w, "")
+				p, err := release.PlanRollback(b.Site, w, "", release.Data{})
 				if err != nil {
 					t.Fatal(err)
 				}

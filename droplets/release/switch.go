@@ -32,7 +32,16 @@ func (r *run) switchOver(ctx context.Context) error {
 	if r.ip == "" {
 		return r.reserve(ctx)
 	}
-	if err := r.clear(ctx); err != nil {
+	// In a plan that holds writes, their time ends when the assign is ordered.
+	ready := func(ctx context.Context) error {
+		ctx, cancel := r.budget(ctx)
+		defer cancel()
+		return orBudget(ctx, r.clear(ctx))
+	}
+	if err := ready(ctx); err != nil {
+		return err
+	}
+	if err := r.commit(ctx); err != nil {
 		return err
 	}
 	r.pushUndo(undoStep{what: "point " + r.ip + " back to where it was", run: r.switchBack, decides: true,
@@ -40,7 +49,7 @@ func (r *run) switchOver(ctx context.Context) error {
 	if r.world.Reserved.DropletID != 0 {
 		r.probe = r.startProbe(ctx)
 	}
-	return r.move(ctx, r.droplet.ID, r.clear)
+	return r.move(ctx, r.droplet.ID, ready)
 }
 
 var errPending = errors.New("an action is still in progress")
@@ -70,6 +79,7 @@ func (r *run) clear(ctx context.Context) error {
 			return false, err
 		}
 		if ip.DropletID != r.world.Reserved.DropletID {
+			r.contested = true
 			return true, &moved{r.ip, r.world.Reserved.DropletID, ip.DropletID}
 		}
 		if err := r.first(all); err != nil {
@@ -108,6 +118,11 @@ func (r *run) inProgress(ctx context.Context, id int) (bool, error) {
 func (r *run) move(ctx context.Context, to int, again func(context.Context) error) error {
 	start := time.Now()
 	for {
+		if to == r.droplet.ID {
+			if err := r.commit(ctx); err != nil {
+				return err
+			}
+		}
 		// An interrupt does not keep the answer from being waited for.
 		err := r.Cloud.Assign(context.WithoutCancel(ctx), r.ip, to)
 		if err == nil {

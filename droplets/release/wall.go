@@ -21,10 +21,14 @@ func (s Site) wall() droplets.Firewall {
 	if len(from) == 0 {
 		from = everyone
 	}
+	ssh := droplets.NewRule("tcp", "22", from...)
+	if s.State && len(s.SSHFrom) > 0 { // data goes from droplet to droplet
+		ssh = ssh.With(droplets.AppTag(s.App))
+	}
 	return droplets.Firewall{
 		Name: "cattle-" + s.App, Tags: []string{droplets.AppTag(s.App)},
 		Inbound: []droplets.Rule{
-			droplets.NewRule("tcp", "22", from...), droplets.NewRule("tcp", "80", everyone...),
+			ssh, droplets.NewRule("tcp", "80", everyone...),
 			droplets.NewRule("tcp", "443", everyone...), droplets.NewRule("icmp", "0", everyone...),
 		},
 		Outbound: []droplets.Rule{
@@ -127,7 +131,7 @@ func opened(f droplets.Firewall) string {
 			text = strings.TrimSuffix(r.Protocol+" "+r.Ports, " 0")
 		}
 		if !r.Equal(droplets.NewRule(r.Protocol, r.Ports, everyone...)) {
-			text += " from " + strings.Join(r.Addresses, " ")
+			text += " from " + strings.Join(slices.Concat(r.Addresses, r.Tags), " ")
 			if r.Others > 0 {
 				text += " and what the console shows"
 			}

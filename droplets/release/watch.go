@@ -55,7 +55,14 @@ func (p *Plan) watches() bool {
 	return p.Site.Watch > 0 && p.target == nil && p.World.Live != nil && p.World.Live.Born
 }
 
+// keepsWritten tells that a watch takes nothing back: the new droplet has rows
+// that the old one has not.
+func (p *Plan) keepsWritten() bool { return p.opens() || p.begins() }
+
 func (p *Plan) watchTitle() string {
+	if p.keepsWritten() {
+		return fmt.Sprintf("for %s: health, error rate and restarts against %s; what was written stays, so nothing goes back by itself", brief(p.Site.Watch), p.World.Serving())
+	}
 	return fmt.Sprintf("for %s: health, error rate and restarts against %s; or the IP goes back", brief(p.Site.Watch), p.World.Serving())
 }
 
@@ -251,6 +258,15 @@ func (r *run) notGood(ctx context.Context, s Step, cause error) error {
 	r.undo = nil
 	r.leftovers = append(r.leftovers, Leftover{What: "the watch of " + r.birth.Release, Err: fmt.Errorf("%w; it stays live: %w", cause, gone), Command: "cattle status"})
 	return nil
+}
+
+// worseAndStays is what a watch that ends badly leaves over where nothing goes
+// back by itself: a person decides what becomes of the rows.
+func (r *run) worseAndStays(ctx context.Context, cause error) Leftover {
+	if ctx.Err() != nil {
+		cause = context.Cause(ctx)
+	}
+	return Leftover{What: "the watch of " + r.birth.Release, Err: cause, Command: "cattle rollback --carry-data"}
 }
 
 // handOver leaves this release's droplet to whoever moved the reserved IP on:

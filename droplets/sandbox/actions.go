@@ -75,10 +75,12 @@ func (c *Cloud) settle(now time.Time) {
 		if due == nil {
 			break
 		}
+		c.leases(due.Ends)
 		if !c.hand(due) {
 			c.finish(due)
 		}
 	}
+	c.leases(now)
 	c.settleCertificates(now)
 }
 

@@ -39,6 +39,7 @@ const (
 	Armed     What = "armed"    // the dead-man switch of Droplet was; Note: the attempt that it goes off against
 	Disarmed  What = "disarmed"
 	Fired     What = "fired"
+	Phased    What = "phased" // Droplet takes writes, or no more; Note: open, frozen, committed or new
 	Mailed    What = "mailed" // Droplet's Postfix took a mail; Note: all of it
 )
 

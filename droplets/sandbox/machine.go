@@ -38,6 +38,7 @@ type disk struct {
 	// Files are those that somebody copied there, by "CONTAINER:PATH"; those of
 	// the machine itself by ":PATH".
 	Files map[string]keptFile `json:"files,omitempty"`
+	State stateDisk           `json:"state,omitzero"`
 }
 
 // powerOn starts a machine. The boot script runs at the first start, and
@@ -125,7 +126,9 @@ func (c *Cloud) vitals(d *droplet, now time.Time) vitals {
 	if d.Disk.OnAt.After(d.Disk.BootAt) {
 		v.appAt = up.Add(d.Latency.Step)
 	}
-	v.app = v.nginx && v.boot.done("app", now) && !now.Before(v.appAt)
+	begun, may := c.starts(d)
+	v.appAt = later(v.appAt, begun)
+	v.app = may && v.nginx && v.boot.done("app", now) && !now.Before(v.appAt)
 	return v
 }
 

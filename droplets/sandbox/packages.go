@@ -64,6 +64,8 @@ func (c *Cloud) has(d *droplet, revision int) (names, versions []string) {
 // "" where a stub machine does not know it.
 func plainCommand(line string) string {
 	switch {
+	case line == equipLine:
+		return equipping
 	case strings.Contains(line, "dpkg-query --show"):
 		return "dpkg-query"
 	case strings.Contains(line, "apt list --upgradable"):

@@ -22,6 +22,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"golang.org/x/crypto/ssh"
 )
 
 // Options says what cloud to make. The zero value is a cloud in memory that
@@ -119,6 +121,8 @@ type Cloud struct {
 	guards   map[int]*guard           // by droplet
 	folder   *os.File                 // holds the lock of the state folder
 	queues   map[string]chan struct{} // what is done last for a place, see enqueue
+	carries  map[carriedPort]ssh.Conn // ports of droplets whose connections operators take up
+	lastPort int                      // of those
 
 	ctx  context.Context // of everything that machines do; ended by Close
 	stop context.CancelFunc
@@ -148,6 +152,7 @@ func New(opt Options) (*Cloud, error) {
 		logins:  map[string]login{},
 		guards:  map[int]*guard{},
 		queues:  map[string]chan struct{}{},
+		carries: map[carriedPort]ssh.Conn{},
 	}
 	c.ctx, c.stop = context.WithCancel(context.Background())
 	c.mux, c.scopes = c.routes(), scopes()

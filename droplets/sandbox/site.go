@@ -27,6 +27,7 @@ type facts struct {
 	vitals    vitals
 	certified bool
 	unlucky   bool // a request that FailsSome fails
+	phase     string
 	now       time.Time
 }
 
@@ -39,7 +40,7 @@ func (s *site) facts() (f facts, up bool) {
 	if d == nil {
 		return f, false
 	}
-	f.manifest, f.behaviour = c.seed(d).manifest, c.behaviour(d)
+	f.manifest, f.behaviour, f.phase = c.seed(d).manifest, c.behaviour(d), c.phase(d)
 	f.vitals, f.certified = c.vitals(d, f.now), c.certificate(d) != nil
 	if f.behaviour.Kind == FailsSome && f.behaviour.begun(f.vitals.appAt, f.now) {
 		log := c.logOf(d)
@@ -71,6 +72,7 @@ func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 	case f.certified && !s.secure && !strings.HasPrefix(r.URL.Path, "/.well-known/"):
 		http.Redirect(w, r, "https://"+hostname(r.Host)+r.URL.RequestURI(), http.StatusMovedPermanently)
+	case held(w, r, f.phase):
 	default:
 		logged.app = true
 		s.app(w, r, f)
@@ -110,6 +112,10 @@ func (s *site) app(w http.ResponseWriter, r *http.Request, f facts) {
 		}
 	}
 	w.Header().Set("Content-Type", "text/plain")
+	if r.URL.Path == rowsPath {
+		s.rows(w, r)
+		return
+	}
 	fmt.Fprintf(w, "%s %s\n", f.manifest.App, f.manifest.Release)
 }
 

@@ -10,6 +10,8 @@ type Snapshot struct {
 	ReservedIPs []ReservedIP `json:"reserved_ips"`
 	Bills       []Bill       `json:"bills"`
 	Issued      []Issued     `json:"issued"`
+	// Backups are those of all repositories, oldest first.
+	Backups []StateBackup `json:"backups,omitempty"`
 }
 
 // A Machine is a droplet from the inside.
@@ -35,6 +37,11 @@ type Machine struct {
 	Guard string `json:"guard,omitempty"`
 	// History are the lines that a stub was given to keep, oldest first.
 	History []string `json:"history,omitempty"`
+	// Rows are what a stub's app has taken, in that order; Phase says whether it
+	// takes more: open, frozen, committed or new.
+	Rows  []string `json:"rows,omitempty"`
+	Phase string   `json:"phase,omitempty"`
+	Lent  bool     `json:"lent,omitempty"` // a key of another droplet opens it
 }
 
 // A ReservedIP is an address and the droplet that it leads to, 0 for none.
@@ -54,6 +61,9 @@ func (c *Cloud) Snapshot() Snapshot {
 	s := Snapshot{At: now, Droplets: []Machine{}, ReservedIPs: []ReservedIP{}, Bills: orEmpty(bills), Issued: orEmpty(c.state.Issued)}
 	for _, d := range c.state.Droplets {
 		s.Droplets = append(s.Droplets, c.machine(d, now))
+	}
+	for _, b := range c.state.Backups {
+		s.Backups = append(s.Backups, *b)
 	}
 	for _, ip := range c.state.Reserved {
 		s.ReservedIPs = append(s.ReservedIPs, ReservedIP{ip.IP, ip.Region, ip.Droplet, ip.Locked, ip.Fault})
@@ -75,5 +85,9 @@ func (c *Cloud) machine(d *droplet, now time.Time) Machine {
 	m.Boot, m.Failed, m.Fault = v["boot"].(string), v["failed_step"].(string), s.fault
 	m.Secrets, m.TLS = d.Disk.SecretNames, c.certificate(d) != nil
 	m.Guard, m.History = c.viewGuard(d.ID), d.Disk.History
+	m.Rows, m.Lent = d.Disk.State.Rows, now.Before(d.Disk.State.LentUntil)
+	if d.Disk.State.Known || s.waits() {
+		m.Phase = c.phase(d)
+	}
 	return m
 }

@@ -21,11 +21,15 @@ func (c *Cloud) serveSSH(d *droplet, conn net.Conn) {
 	defer server.Close()
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	go ssh.DiscardRequests(requests)
+	go c.carry(d, server, requests)
 	// The loop ends when the connection does, which ends what runs on it.
 	for ch := range channels {
 		switch ch.ChannelType() {
 		case "session":
+			if server.Permissions != nil {
+				ch.Reject(ssh.Prohibited, "a stub serves rows in its own way")
+				continue
+			}
 			go c.serveSession(ctx, d.ID, ch, server)
 		case "direct-tcpip":
 			go c.forward(d, ch)
@@ -47,6 +51,9 @@ func (c *Cloud) sshConfig(d *droplet) *ssh.ServerConfig {
 	config := &ssh.ServerConfig{
 		ServerVersion: "SSH-2.0-OpenSSH_10.0p2 sandbox",
 		PublicKeyCallback: func(who ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
+			if c.lends(d.ID, key) {
+				return &ssh.Permissions{CriticalOptions: map[string]string{"force-command": stateScript + " serve"}}, nil
+			}
 			for _, a := range allowed {
 				if who.User() == "root" && subtle.ConstantTimeCompare(a, key.Marshal()) == 1 {
 					return nil, nil

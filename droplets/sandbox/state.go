@@ -31,6 +31,8 @@ type state struct {
 	VPCs     map[string]string   `json:"vpcs,omitempty"`     // further ones, with their region
 	// Published is by how many revisions the archive of packages was moved on.
 	Published int `json:"published,omitempty"`
+	// Backups are in repositories that outlive droplets, oldest first.
+	Backups []*StateBackup `json:"backups,omitempty"`
 }
 
 func (s *state) id() int {

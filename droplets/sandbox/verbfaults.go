@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 )
 
 // verbMethod is the Method of faults that hit verbs.
@@ -27,6 +28,9 @@ func (s *session) faulty(ctx context.Context, verb string) int {
 	switch {
 	case f.Reset:
 		return exitCut
+	case f.Status != 0 && strings.HasPrefix(verb, stateVerb):
+		io.WriteString(s.stdout, f.Answer+"\n") // the program says there why it fails
+		return f.Status
 	case f.Status != 0:
 		return s.fail(f.Status, "%s", f.Answer)
 	case f.Answer != "":

@@ -18,7 +18,8 @@ type session struct {
 	stdin   io.Reader
 	stdout  io.Writer
 	stderr  io.Writer
-	plain   bool // the command is none of our verbs
+	plain   bool     // the command is none of our verbs
+	words   []string // of a plain command, and of one for the rows' program
 	// terminal is what a person sits at; nil where nobody does.
 	terminal *terminal
 }
@@ -40,10 +41,16 @@ func (s *session) run(ctx context.Context, command string) int {
 	if err != nil && !s.plain {
 		return s.fail(2, "bash: -c: line 1: %v", err)
 	}
-	if fault := s.fault(); !s.plain && (len(words) == 0 || words[0] != verbScript) || fault != "" {
+	ofState := s.stateVerbOf(words)
+	if fault := s.fault(); !s.plain && ofState == "" && (len(words) == 0 || words[0] != verbScript) || fault != "" {
 		return place{s, ""}.command(ctx, words)
 	}
-	if !s.plain && len(words) > 1 {
+	switch {
+	case ofState != "":
+		verb, s.words = ofState, words
+	case s.plain:
+		s.words = words
+	case len(words) > 1:
 		verb = words[1]
 	}
 	s.with(func(d *droplet, now time.Time) {
@@ -60,6 +67,10 @@ func (s *session) do(ctx context.Context, verb string) int {
 	switch {
 	case s.plain && verb == "apt":
 		return s.upgradable()
+	case s.plain && verb == equipping:
+		return place{s, ""}.command(ctx, s.words)
+	case len(s.words) > 1 && s.words[0] == stateScript:
+		return s.state(ctx, s.words)
 	case s.plain:
 		return s.installed()
 	}
@@ -225,7 +236,7 @@ func (c *Cloud) status(d *droplet, now time.Time) obj {
 	return obj{
 		"app": m.App, "release": m.Release, "attempt": m.Attempt,
 		"boot": boot, "failed_step": failed, "services": c.services(d, v, now),
-		"certificate": c.viewCertificate(d), "failed_units": []string{}, "images": images,
+		"certificate": c.viewCertificate(d), "failed_units": []string{}, "images": images, "state": c.brief(d, now),
 	}
 }
 

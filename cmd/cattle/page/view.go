@@ -149,6 +149,9 @@ func (r *Record) facts(o Outcome) (out []fact) {
 	if rep.Droplet != 0 && (o.Status == done || o.Status == leftover) {
 		add("Droplet", fmt.Sprintf("%d at %s", rep.Droplet, rep.Address))
 	}
+	for _, f := range dataFacts(rep.Data) {
+		add(f.Name, f.Value)
+	}
 	if rep.Snapshot != nil {
 		add("Began from", fmt.Sprintf("snapshot %s of %s", rep.Snapshot.Name, rep.Snapshot.Ago))
 	}

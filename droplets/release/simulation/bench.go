@@ -38,6 +38,10 @@ type Bench struct {
 	Before sandbox.Snapshot
 	beside map[string]string // what is somebody else's, see foreignAround
 
+	writer *writer    // nil where nobody writes
+	acked  []ackedRow // what was acknowledged before the schedule began
+	begun  bool       // the scene is put up, and a schedule begins
+
 	ends  bool // the scene's verb takes the site down
 	key   Key
 	seed  uint64
@@ -192,16 +196,24 @@ func (b *Bench) Render(version string, bake bool) *release.Candidate {
 		b.T.Fatal(err)
 	}
 	var u bytes.Buffer
+	settings := ""
+	if b.Site.State {
+		settings = "- {path: /etc/cattle/settings, permissions: '0600', content: \"APP=blog\\nSTATE=1\\n\"}\n"
+	}
 	fmt.Fprintf(&u, "#cloud-config\nwrite_files:\n- {path: /etc/cattle/release.json, permissions: '0600', content: %q}\n", manifest)
-	fmt.Fprintf(&u, "- {path: /etc/cattle/secrets.sops, permissions: '0600', content: sealed}\n")
+	fmt.Fprintf(&u, "- {path: /etc/cattle/secrets.sops, permissions: '0600', content: sealed}\n%s", settings)
 	for path, asked := range map[string]bool{"/opt/cattle/guard": b.Site.Guard, "/opt/cattle/traffic": b.Site.Watch > 0} {
 		if asked {
 			fmt.Fprintf(&u, "- {path: %s, permissions: '0755', content: script}\n", path)
 		}
 	}
 	fmt.Fprintf(&u, "ssh_keys:\n  ed25519_private: %q\n  ed25519_public: %q\nruncmd: [/opt/cattle/boot]\n", host.Private, host.Public)
-	return &release.Candidate{Release: version, Attempt: attempt, Digest: strings.Repeat("a", 32), HostKey: host.Fingerprint,
+	c := &release.Candidate{Release: version, Attempt: attempt, Digest: strings.Repeat("a", 32), HostKey: host.Fingerprint,
 		UserData: u.Bytes(), Key: plainKey(ageKey), Manifest: &droplets.Manifest{Release: version}}
+	if !bake {
+		c.State = b.kit()
+	}
+	return c
 }
 
 // Post calls the API as somebody else's client would.

@@ -30,6 +30,8 @@ const (
 	guards      = "a guard takes back what nobody confirmed, and nothing else"
 	remembered  = "what is done is in the history of what serves, and none of it is lost"
 	undone      = "what an interrupt ends is undone"
+	keepsRows   = "nothing acknowledged is lost"
+	opensUp     = "writes come back"
 	hooksRun    = "hooks run once, in their moment, and are told what is true"
 )
 
@@ -54,6 +56,7 @@ func (b *Bench) judge(s *schedule) {
 	b.judgeOrders(requests)
 	b.judgeGuards(changes, s.traits())
 	what := s.traits()
+	b.judgeRows(what)
 	if !what.lies && !what.hand {
 		b.judgeLock(changes)
 		b.judgeLeases(changes)
@@ -67,6 +70,7 @@ func (b *Bench) judge(s *schedule) {
 		b.judgeHistory(r, s)
 		b.judgeHooks(r)
 		b.judgeAround(r)
+		b.judgeLent(r)
 		if s.interruptsOnly() && r.who != earlier {
 			b.judgeUndone(r)
 		}
@@ -157,7 +161,7 @@ func (b *Bench) tidy() {
 		b.violate(accounted, "%d standbys are left, the profile keeps %d", standbys, b.Site.Keep)
 	}
 	for _, ip := range b.addresses(s) {
-		if ip.Droplet == 0 {
+		if ip.Droplet == 0 && !b.ledNowhere(ip.IP) {
 			b.violate(accounted, "the reserved IP %s is left over", ip.IP)
 		}
 	}
@@ -169,6 +173,12 @@ func (b *Bench) tidy() {
 	if live != nil && b.Serving() != live.Release {
 		b.violate(converges, "%s is live, %q serves", live.Release, b.Serving())
 	}
+}
+
+// ledNowhere tells an address that a hand had left behind when the schedule
+// began: nothing says whose it is.
+func (b *Bench) ledNowhere(ip string) bool {
+	return slices.ContainsFunc(b.Before.ReservedIPs, func(r sandbox.ReservedIP) bool { return r.IP == ip && r.Droplet == 0 })
 }
 
 // Tidy fails the test when something is left that should not be.

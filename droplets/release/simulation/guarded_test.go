@@ -99,6 +99,9 @@ func asleep(s *scene, step string, nap time.Duration) *schedule {
 func (th *theatre) steps(t *testing.T, s *scene) (names []string) {
 	t.Helper()
 	th.begin(t, s, 1, func(b *Bench) {
+		if s.trips != nil {
+			s.trips(b)
+		}
 		r := b.perform(b.actor("op1"), s.name, s.verb)
 		for _, e := range r.events {
 			if e.Kind == release.KindStep && e.State == release.StateRunning && e.Step != "undo" {

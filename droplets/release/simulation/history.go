@@ -36,6 +36,8 @@ type run struct {
 	err    error
 	events []release.Event
 	hooks  []hookRun
+	// discards tells a rollback that was told to give rows up.
+	discards bool
 }
 
 func (b *Bench) runOf(o *release.Operator) *run {

@@ -31,7 +31,7 @@ func (p Point) reads() bool {
 	case http.MethodGet:
 		return true
 	case verbMethod:
-		return slices.Contains([]string{"/status", "/journal", "/certificates", "/history", "/dpkg-query"}, p.Route)
+		return slices.Contains([]string{"/status", "/journal", "/certificates", "/history", "/dpkg-query", "/state-writes", "/state-backups"}, p.Route)
 	}
 	return false
 }
@@ -62,6 +62,9 @@ func (th *theatre) points(t *testing.T, s *scene) (out []Point) {
 	}
 	th.begin(t, s, 1, func(b *Bench) {
 		a := b.actor("op1")
+		if s.trips != nil {
+			s.trips(b)
+		}
 		r := b.perform(a, s.name, s.verb)
 		b.rest()
 		if (r.err != nil) != s.fails {

@@ -31,6 +31,7 @@ type scene struct {
 	fails  bool         // the verb is refused when nothing else goes wrong
 	more   func(*Bench) // what else there is
 	opens  func(*Bench) // what somebody has begun just before
+	trips  func(*Bench) // what goes wrong in any case, unless the schedule has something else go wrong there
 	site   func(*Bench) // what else is different in the profile, from the beginning
 	// variant tells a scene most calls of which another one has too.
 	variant bool
@@ -69,7 +70,7 @@ func scenes() []*scene {
 		{name: "release, surroundings differ", before: two, keep: 1, verb: Releases("v3"), site: surrounded, more: differs, variant: true},
 		{name: "rollback, surroundings differ", before: two, keep: 1, verb: RollsBack, site: surrounded, more: differs, variant: true},
 		{name: "destroy, surrounded", before: two, keep: 1, ends: true, verb: Destroys, site: surrounded, variant: true},
-	}, undecided()...)
+	}, append(undecided(), statefulScenes()...)...)
 }
 
 func guarded(b *Bench) { b.Site.Guard = true }
@@ -125,6 +126,7 @@ func (s *scene) build(b *Bench) []byte {
 	for _, v := range s.before {
 		b.Site.Keep = len(s.before)
 		b.Must(v)
+		b.takesRows(v)
 		time.Sleep(time.Minute)
 	}
 	b.Site.Keep = max(s.keep, 1)
@@ -161,15 +163,18 @@ func (th *theatre) begin(t *testing.T, s *scene, seed uint64, f func(*Bench)) {
 		b.Op = b.actor(calm).Operator
 		b.Op.RunHook = calmly
 		b.seed, b.ends = seed, s.ends
-		b.tries = 100 // the scene's own attempts count from 1
+		b.tries, b.begun = 100, true // the scene's own attempts count from 1
 		b.Site.Keep = s.keep
 		if s.site != nil {
 			s.site(b)
 		}
 		b.Before, b.beside = b.Cloud.Snapshot(), b.foreignAround()
+		b.acked = b.rowsBefore()
 		if s.opens != nil {
 			s.opens(b)
 		}
+		b.startWriter("row")
+		defer b.writer.end()
 		f(b)
 	})
 }

@@ -89,6 +89,7 @@ const longest = 30 * time.Minute
 func (s *schedule) play(t *testing.T, th *theatre) (found []violation, history string) {
 	th.begin(t, s.scene, s.seed, func(b *Bench) {
 		s.playOn(b)
+		b.writer.end()
 		b.judge(s)
 		found = b.found
 		if len(found) > 0 || s.tells {
@@ -108,6 +109,9 @@ func (s *schedule) playOn(b *Bench) {
 	hit := make([]atomic.Bool, len(s.wrong))
 	for i, w := range s.wrong {
 		b.Cloud.Fault(w.at.at(noting(w.fault(b, actors[w.op]), &hit[i]), actors[w.op].agent))
+	}
+	if s.scene.trips != nil {
+		s.scene.trips(b)
 	}
 	if s.arrange != nil {
 		s.arrange(b, actors)
@@ -157,6 +161,9 @@ func (s *schedule) settle(b *Bench) {
 	if s.also != nil {
 		s.also(b)
 	}
+	if s.waits() {
+		b.opensAgain()
+	}
 	switch {
 	case s.scene.ends:
 		if _, err := Destroys(b, b.T.Context(), b.Op); err != nil && !what.stuck && !what.hand {
@@ -166,11 +173,18 @@ func (s *schedule) settle(b *Bench) {
 		}
 	case what.stuck:
 		// It stays stuck: nobody can do more than to say so.
+		b.opensAgain()
 	case what.hand:
 		b.recover(s)
 	default:
-		b.converge(s.then, len(s.scene.before) > 0)
+		b.converge(s.then, b.holder(b.Before) != nil)
 	}
+}
+
+// waits tells a schedule in which nobody converges before writes have come back
+// by themselves: every other one.
+func (s *schedule) waits() bool {
+	return !s.scene.ends && !s.traits().hand && mix(sum(s.String()))%2 == 0
 }
 
 // perform has an operator carry out a verb, and keeps what came of it. It
@@ -220,7 +234,7 @@ func outcome(err error) string {
 // goes through, or says what it wants.
 func (b *Bench) recover(s *schedule) {
 	ctx := b.T.Context()
-	time.Sleep(LeaseOver)
+	b.idle(LeaseOver)
 	if err := b.GCBy(ctx, b.Op, release.GCOptions{}); err != nil && !explains(err) {
 		b.violate(converges, "gc afterwards: %v", err)
 	}

@@ -109,11 +109,16 @@ func (b *Bench) Rollback(ctx context.Context, version string) (*release.Report, 
 
 // RollbackBy is Rollback by another operator.
 func (b *Bench) RollbackBy(ctx context.Context, o *release.Operator, version string) (*release.Report, error) {
+	return b.rollback(ctx, o, version, release.Carry)
+}
+
+// rollback is the verb, with what it is told to do with data, where there is any.
+func (b *Bench) rollback(ctx context.Context, o *release.Operator, version string, choice release.DataChoice) (*release.Report, error) {
 	w, err := o.SurveyAround(ctx, b.Site)
 	if err != nil {
 		return nil, err
 	}
-	p, err := release.PlanRollback(b.Site, w, version)
+	p, err := release.PlanRollback(b.Site, w, version, b.dataFor(ctx, o, w, choice))
 	if err != nil {
 		return nil, err
 	}
@@ -186,7 +191,8 @@ func (b *Bench) converge(by string, served bool) {
 	if err := b.convergeBy(ctx, by); err != nil {
 		b.violate(converges, "%s afterwards: %v", by, err)
 	}
-	time.Sleep(LeaseOver)
+	b.opensAgain()
+	b.idle(LeaseOver)
 	err := b.GCBy(ctx, b.Op, release.GCOptions{})
 	if b.Holder() != nil && b.Serving() == "" && err == nil {
 		// It died after the switch to a release that does not serve: gc has left
@@ -195,7 +201,8 @@ func (b *Bench) converge(by string, served bool) {
 			_, err = b.Release(ctx, "v8")
 		}
 		if err == nil {
-			time.Sleep(LeaseOver)
+			b.opensAgain()
+			b.idle(LeaseOver)
 			err = b.GCBy(ctx, b.Op, release.GCOptions{})
 		}
 	}
@@ -204,6 +211,7 @@ func (b *Bench) converge(by string, served bool) {
 	}
 	time.Sleep(time.Minute)
 	b.tidy()
+	b.opensAgain()
 	if served && b.Holder() == nil {
 		b.violate(converges, "nothing is live")
 	}
@@ -221,7 +229,7 @@ func (b *Bench) convergeBy(ctx context.Context, by string) error {
 			m := attemptRE.FindStringSubmatch(faults.Faults[0].Hint)
 			if m == nil && strings.Contains(err.Error(), "is settled by") {
 				// A guard may be about to go off: it says until when.
-				time.Sleep(LeaseOver)
+				b.idle(LeaseOver)
 				_, err = b.Release(ctx, "v9")
 				return err
 			}

@@ -1,0 +1,4 @@
+package droplets
+
+// Join is join, for tests.
+var Join = join

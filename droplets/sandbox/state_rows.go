@@ -1,0 +1,94 @@
+package sandbox
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
+
+// rowsPath is where the app of a stub takes rows, one a POST, and shows them.
+const rowsPath = "/rows"
+
+// held is what nginx answers a request that might write, while the droplet is
+// not open. It tells whether it did.
+func held(w http.ResponseWriter, r *http.Request, phase string) bool {
+	if phase == phaseOpen || slices.Contains([]string{http.MethodGet, http.MethodHead, http.MethodOptions}, r.Method) {
+		return false
+	}
+	w.Header().Set("Retry-After", "5")
+	http.Error(w, "Nothing can be changed for a moment.", http.StatusServiceUnavailable)
+	return true
+}
+
+// rows takes a row, or shows all. A row that is there is not added again: the
+// column is unique.
+func (s *site) rows(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodPost {
+		fmt.Fprint(w, strings.Join(append(s.kept(), ""), "\n"))
+		return
+	}
+	text, err := io.ReadAll(io.LimitReader(r.Body, 1<<10))
+	row := strings.TrimSpace(string(text))
+	if err != nil || row == "" || strings.Contains(row, "\n") {
+		http.Error(w, "a row is one line", http.StatusBadRequest)
+		return
+	}
+	switch phase, added := s.add(row); {
+	case held(w, r, phase):
+	case added:
+		w.WriteHeader(http.StatusCreated)
+	}
+}
+
+func (s *site) kept() (rows []string) {
+	s.cloud.lock()
+	defer s.cloud.unlock()
+	if d := s.cloud.droplet(s.droplet); d != nil {
+		rows = slices.Clone(d.Disk.State.Rows)
+	}
+	return rows
+}
+
+// add looks at the phase and appends in one moment, as a transaction does that
+// nothing can commit after the freeze.
+func (s *site) add(row string) (phase string, added bool) {
+	now := s.cloud.lock()
+	defer s.cloud.unlock()
+	d := s.cloud.droplet(s.droplet)
+	if d == nil || !s.cloud.vitals(d, now).app {
+		panic(http.ErrAbortHandler)
+	}
+	phase = s.cloud.phase(d)
+	if state := &d.Disk.State; phase == phaseOpen && !slices.Contains(state.Rows, row) {
+		state.Rows = append(state.Rows, row)
+		s.cloud.dirty, added = true, true // nobody waits for a row
+	}
+	return phase, added
+}
+
+// sizeOf is what rows are in bytes.
+func sizeOf(rows []string) (n int) {
+	for _, r := range rows {
+		n += len(r) + 1
+	}
+	return n
+}
+
+// startState has the app run from now on, in a phase.
+func (c *Cloud) startState(d *droplet, phase string, now time.Time, lease time.Duration) {
+	s := &d.Disk.State
+	if s.Ready.IsZero() {
+		s.Ready = now
+	}
+	until := time.Time{}
+	if lease > 0 {
+		until = now.Add(lease)
+	}
+	c.enter(d, phaseNew, now, until)
+	if phase == phaseOpen {
+		c.enter(d, phaseOpen, now, time.Time{})
+	}
+}
