@@ -23,7 +23,12 @@ type keptDroplet struct {
 // onDroplets are stand-ins for programs of a droplet. Each writes down how it
 // was called, restic too, before it is called really.
 var onDroplets = map[string]string{
-	"bin/systemctl":      `echo "systemctl $*" >>$CATTLE_ROOT/calls`,
+	"bin/systemctl": `echo "systemctl $*" >>$CATTLE_ROOT/calls
+case " $* " in
+*" start cattle-freeze.service ") CATTLE_ROOT=$CATTLE_ROOT setsid $CATTLE_ROOT/opt/cattle/state keep </dev/null >/dev/null 2>&1 & echo $! >$CATTLE_ROOT/keeper ;;
+*" stop cattle-freeze.service ") kill $(cat $CATTLE_ROOT/keeper) ;;
+esac`,
+	"bin/systemctl-old":  `echo "systemctl $*" >>$CATTLE_ROOT/calls`,
 	"bin/sendmail":       `cat >>$CATTLE_ROOT/mails`,
 	"bin/docker":         `echo "docker $*" >>$CATTLE_ROOT/calls; exit 1`,
 	"bin/restic":         `echo "restic $*" >>$CATTLE_ROOT/calls; exec REAL "$@"`,
@@ -55,7 +60,7 @@ func newKept(t *testing.T, repository string, more map[string]any) *keptDroplet 
 	}, "backup": backup})
 	d.json("run/cattle/secrets.json", map[string]string{"RESTIC_PASSWORD": resticPassword, "SPACES_KEY": "key-of-blog", "SPACES_SECRET": accessSecret})
 	d.json("etc/cattle/release.json", map[string]string{"app": "blog", "release": "v1.0.0", "attempt": "0123"})
-	d.write("engine", string(engineFile(t)), 0o700)
+	d.write("opt/cattle/state", string(Engine()), 0o700)
 	return d
 }
 
@@ -121,13 +126,13 @@ print(" ".join(str(row[0]) for one in sys.argv[2].split(";") for row in link.exe
 }
 
 func (d *keptDroplet) command(args ...string) *exec.Cmd {
-	head := []string{d.root + "/engine"}
+	head := []string{d.root + "/opt/cattle/state"}
 	if d.impatient {
 		head = []string{"-c", `import runpy, sys
 sys.path.insert(0, sys.argv[1]); sys.argv = sys.argv[1:]
 import restic
 restic.ANSWER_WITHIN, restic.STALE_AFTER = 5, -5
-runpy.run_path(sys.argv[0], run_name="__main__")`, d.root + "/engine"}
+runpy.run_path(sys.argv[0], run_name="__main__")`, d.root + "/opt/cattle/state"}
 	}
 	cmd := exec.CommandContext(d.t.Context(), "python3", append(head, args...)...)
 	cmd.Env = append(os.Environ(), "CATTLE_ROOT="+d.root, "PATH="+d.root+"/bin:"+os.Getenv("PATH"), "CATTLE_TRACE=1")
@@ -241,6 +246,7 @@ func keepsAndRestores(t *testing.T, d, beside *keptDroplet) {
 	if photo, certificate := d.read("back/uploads/a/photo"), d.read("back/_letsencrypt/live/cattle/fullchain.pem"); photo != "of a cow" || certificate != "a certificate" {
 		t.Errorf("in the folder: %q, %q", photo, certificate)
 	}
+	beside.write("opt/cattle/live", "#!/bin/sh\nexit 1\n", 0o755)
 	beside.must("restore", "latest", "--fresh")
 	if rows, photo := beside.rows(), beside.read("srv/uploads/a/photo"); rows != "first second" || photo != "of a cow" {
 		t.Errorf("what came back: %q, %q", rows, photo)
@@ -259,4 +265,45 @@ func TestBackupInFolder(t *testing.T) {
 	t.Parallel()
 	repository := t.TempDir() + "/repository"
 	keepsAndRestores(t, newKept(t, repository, nil), newKept(t, repository, nil))
+}
+
+// TestRestoreLive: a backup takes the place of what is live, which is a backup
+// itself then; where it cannot, what was live is live again.
+func TestRestoreLive(t *testing.T) {
+	t.Parallel()
+	rsync, err := exec.LookPath("rsync")
+	if err != nil {
+		t.Fatal("rsync has to be installed for this test: apt-get install rsync")
+	}
+	d := newKept(t, t.TempDir()+"/repository", nil).filled()
+	d.write("bin/rsync", "#!/bin/sh\n! rm "+d.root+"/breaks 2>/dev/null || exit 11\nexec "+rsync+" \"$@\"\n", 0o755)
+	t.Cleanup(func() { d.command("thaw").Run() })
+	first := d.must("backup", "asked")["id"].(string)
+	d.insert("second")
+	d.write("srv/uploads/b", "another", 0o600)
+	serves := func(what, rows, file string) {
+		t.Helper()
+		phase, calls := d.read("var/lib/cattle/state/phase.json"), d.read("calls")
+		_, opened := os.Stat(d.root + "/var/lib/cattle/state/frozen")
+		if d.rows() != rows || d.read("srv/uploads/b") != file || !strings.Contains(phase, `"open"`) || opened == nil {
+			t.Errorf("%s: %q, %q, %s", what, d.rows(), d.read("srv/uploads/b"), phase)
+		}
+		if stop, start := strings.LastIndex(calls, "systemctl stop cattle-app"), strings.LastIndex(calls, "systemctl start cattle-app"); stop < 0 || start < stop {
+			t.Errorf("%s: the app was not stopped and started: %s", what, calls)
+		}
+		d.leavesNothing()
+	}
+	d.write("breaks", "", 0o600)
+	d.fails("engine", "restore", first, "--live")
+	serves("after a failure", "first second", "another")
+	if all := fmt.Sprint(d.reasons()); all != "[discard asked]" {
+		t.Errorf("the backups: %s", all)
+	}
+	answer := d.must("restore", first, "--live")
+	serves("afterwards", "first", "")
+	if all := fmt.Sprint(d.reasons()); all != "[asked discard discard asked]" {
+		t.Errorf("the backups: %s", all)
+	}
+	d.must("restore", answer["before"].(string), "--live")
+	serves("and back", "first second", "another")
 }

@@ -85,19 +85,29 @@ def copy(repository: restic.Repository, spec: dict, reason: str) -> dict:
     """One consistent copy of everything, in the repository."""
     enough_room(spec)
     with scratch("backup") as folder:
-        index = {"version": 1, "app": spec["app"], "entries": []}
+        index = {"version": 1, "app": spec["app"], "entries": [], "empty": []}
         paths = [folder]
         for entry in entries.of(spec):
+            if nothing_yet(entry):
+                machine.note(f"{entry.name}: there is nothing of it here yet")
+                index["empty"].append(entry.name)
+                continue
             where = os.path.join(folder, "entries", entry.name)
             os.makedirs(where, mode=0o700)
             with about(entry):
-                taken = entry.dump(where)
-            outside = [path for path in taken if not path.startswith(where)]
+                outside = [path for path in entry.dump(where) if not (path + "/").startswith(where + "/")]
             paths += outside
             index["entries"].append({"name": entry.name, "kind": entry.kind, "path": (outside or [where])[0]})
         machine.store(os.path.join(folder, INDEX), index, 0o600)
         paths += [path for path in map(machine.path, ALWAYS) if os.path.exists(path)]
-        return keep(repository, reason, paths)
+        return keep(repository, reason, paths) | {"empty": index["empty"]}
+
+
+def nothing_yet(entry: entries.Entry) -> bool:
+    """Whether a backup may do without it: a file or folder that no app made yet.
+    That a server is down does not mean that it is empty."""
+    known = {one["name"] for one in (machine.load(machine.path("/etc/cattle/state.json")) or {}).get("entries") or []}
+    return (entry.kind in ("sqlite", "files") or entry.name not in known) and entry.facts().get("empty", False)
 
 
 def keep(repository: restic.Repository, reason: str, paths: list[str]) -> dict:

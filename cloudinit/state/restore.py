@@ -11,6 +11,7 @@ import machine
 import phase
 import record
 import restic
+import start
 from backup import INDEX, about, alone, find, make, scratch, told, want_room
 from machine import Fault
 
@@ -105,6 +106,7 @@ def to_fresh(wanted: str) -> dict:
     too, for Let's Encrypt gives only so many a week."""
     spec = machine.spec()
     with alone(), restic.opened(spec) as repository, scratch("restore") as folder:
+        start.stand_still()
         snapshot = find(repository, wanted)
         copy = fetch(repository, snapshot, folder)
         missing = put(copy, spec)
@@ -144,43 +146,62 @@ def to_live(wanted: str) -> dict:
         with restic.opened(spec) as repository, scratch("restore") as folder:
             snapshot = find(repository, wanted)
             copy = fetch(repository, snapshot, folder)  # before anybody waits
-            engine("freeze", str(LIVE_WITHIN))
+            verb("freeze", str(LIVE_WITHIN))
             try:
                 before = make(spec, "discard")
-                take_over(spec)
-                missing = replace(repository, copy, spec, before)
-            finally:
-                engine("thaw")
+            except BaseException:
+                verb("thaw")
+                raise
+            missing = replace(repository, copy, spec, before)
         with contextlib.suppress(Fault):
             make(spec, "asked")  # what is live now is the latest; a failure is noted
     return told(snapshot) | {"before": before["id"], "missing": missing}
 
 
+def replace(repository: restic.Repository, copy: Copy, spec: dict, before: dict) -> list[str]:
+    """The app is down meanwhile. It is not started on half of anything."""
+    try:
+        take_over(spec)
+        missing = put(copy, spec)
+    except BaseException as error:
+        undo(repository, spec, before, error)
+        raise
+    give_back()
+    return missing
+
+
+def undo(repository: restic.Repository, spec: dict, before: dict, error: BaseException) -> None:
+    try:
+        with scratch("undo") as folder:
+            put(fetch(repository, find(repository, before["id"]), folder), spec)
+    except Exception:
+        why = error.message if isinstance(error, Fault) else type(error).__name__
+        raise Fault("engine", f"{why}; and what was there could not be put back either, so the app is down: it is whole in "
+                    f"the backup {before['id']}: cattle restore --live {before['id']}") from None
+    give_back()
+
+
 def take_over(spec: dict) -> None:
     """From data that is held to data that is ours to replace. Visitors' writes
-    wait all the time."""
-    with machine.locked("state"):
+    wait all the time; a reboot does not start the app."""
+    with machine.locked("state", wait=60):
         phase.write("new", LIVE_WITHIN)
+        machine.remove(machine.kept("ready"))
         machine.run("systemctl", "stop", freeze.UNIT)
         freeze.each(entries.of(spec), lambda entry: entry.release())
+        machine.run("systemctl", "stop", start.APP, timeout=300)
         freeze.start_keeper()
 
 
-def replace(repository: restic.Repository, copy: Copy, spec: dict, before: dict) -> list[str]:
-    machine.run("systemctl", "stop", "cattle-app.service", timeout=300)
-    try:
-        return put(copy, spec)
-    except BaseException:
-        with scratch("undo") as folder:
-            put(fetch(repository, find(repository, before["id"]), folder), spec)
-        raise
-    finally:
-        machine.run("systemctl", "start", "cattle-app.service", timeout=300)
+def give_back() -> None:
+    machine.write(machine.kept("ready"), b"")
+    machine.run("systemctl", "start", start.APP, timeout=start.START_S)
+    verb("thaw")
 
 
-def engine(*verb: str) -> None:
+def verb(*words: str) -> None:
     """Another verb of ours, with its own locks and answer."""
-    machine.run(sys.executable, sys.argv[0], *verb, timeout=300)
+    machine.run(sys.executable, sys.argv[0], *words, timeout=300)
 
 
 def verify(arguments: list[str]) -> None:
@@ -189,7 +210,7 @@ def verify(arguments: list[str]) -> None:
     with alone(), restic.opened(spec) as repository, scratch("scratch") as folder:
         snapshot = next(iter(repository.snapshots()), None) or find(repository, "latest")
         copy = fetch(repository, snapshot, folder, "--verify")
-        checked = [look(copy, entry) for entry in entries.of(spec)]
+        checked = [look(copy, entry) for entry in entries.of(spec) if entry.name not in copy.index["empty"]]
     machine.say({"id": snapshot["short_id"], "ok": True, "checked": checked})
 
 
