@@ -159,6 +159,9 @@ rebuild
 bake
 status
 release v4
+release --file data.yaml v5
+release --file data.yaml v6
+status --file data.yaml
 bake --delete --dry-run
 doctor
 version
@@ -211,6 +214,7 @@ func playedJSON(t *testing.T) (lines []string) {
 	profile := docProfile + "health: {interval: 100ms, deadline: 5s}\n"
 	writeDoc(t, filepath.Join(dir, "unwatched.yaml"), profile)
 	writeDoc(t, filepath.Join(dir, "cattle.yaml"), profile+"release: {bake: 1s}\n")
+	writeDoc(t, filepath.Join(dir, "data.yaml"), profile+"state: [{name: db, sqlite: /srv/blog.db}]\n")
 	writeDoc(t, filepath.Join(dir, "bad.yaml"), docProfile+"colour: red\n")
 	writeDoc(t, filepath.Join(dir, "new", ".env"), "DB_PASSWORD=not-to-be-seen\nAPI_TOKEN=\n")
 	env := append(os.Environ(), "CI=true", "HOME="+dir) // init makes an age key there

@@ -21,11 +21,13 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/crypto/ssh"
 
 	"cattle/docs"
+	"cattle/droplets"
 	"cattle/droplets/sandbox"
 	"cattle/secrets"
 )
@@ -62,6 +64,7 @@ func TestErrors(t *testing.T) {
 	commands["hostkey"] = changeHostKey
 	commands["locked"] = lockedKey
 	commands["later"] = answerLater
+	commands["slow"] = answerSlowly
 	commands["missing"] = missingImage
 	commands["ownip"] = nameIP
 	commands["unassign"] = unassign
@@ -193,6 +196,13 @@ func answerLater(ts *testscript.TestScript, neg bool, args []string) {
 	boxOf(ts).cloud.Fault(sandbox.Fault{Method: args[0], Path: args[1], Nth: nth, Count: -1, Status: status, Answer: args[4]})
 }
 
+// slow METHOD PATH DURATION: that route, or verb (SSH), answers so late.
+func answerSlowly(ts *testscript.TestScript, neg bool, args []string) {
+	late, err := time.ParseDuration(args[2])
+	ts.Check(err)
+	boxOf(ts).cloud.Fault(sandbox.Fault{Method: args[0], Path: args[1], Count: -1, Delay: late})
+}
+
 // missing REFERENCE: no registry has that image.
 func missingImage(ts *testscript.TestScript, neg bool, args []string) {
 	boxOf(ts).cloud.MissingImage(args[0])
@@ -264,7 +274,7 @@ func lockedKey(ts *testscript.TestScript, neg bool, args []string) {
 // sections of the pages are the same.
 func TestEveryCodeIsExplained(t *testing.T) {
 	want := map[string][]string{
-		docs.Errors:      codesIn(t, codeOf, ".", "../../droplets/release"),
+		docs.Errors:      slices.Sorted(slices.Values(append(codesIn(t, codeOf, ".", "../../droplets/release"), codesOfData()...))),
 		docs.Diagnostics: codesIn(t, codeOfFault, ".", "../../profiles"),
 	}
 	for _, s := range docs.Sections() {
@@ -281,6 +291,14 @@ func TestEveryCodeIsExplained(t *testing.T) {
 			t.Errorf("docs/%s does not explain %s", page, code)
 		}
 	}
+}
+
+// codesOfData are those that no source has as a word: what droplets say of
+// their data, and the one of a budget that several steps share.
+func codesOfData() []string {
+	return []string{"freeze-too-long", droplets.StateMigrate, "state-" + droplets.StateDiskFull, "state-" + droplets.StateWrongPassword,
+		"state-" + droplets.StateServerOlder, "state-" + droplets.StateCut, "state-" + droplets.StateEntryMissing, "state-" + droplets.StateNotEqual,
+		"state-" + droplets.StateLapsed, "state-" + droplets.StateRepository, "state-" + droplets.StateEngine}
 }
 
 // codesIn are the codes that the source of some packages has, sorted.
