@@ -140,7 +140,9 @@ func (d *stateDroplet) try(stdin string, verb ...string) engineAnswer {
 	cmd.Stdin = strings.NewReader(stdin)
 	var said bytes.Buffer
 	cmd.Stderr = &said
+	began := time.Now()
 	out, _ := cmd.Output()
+	d.t.Logf("%s %v: %v", filepath.Base(d.root), verb, time.Since(began).Round(time.Millisecond))
 	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
 	var answer engineAnswer
 	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &answer); err != nil {

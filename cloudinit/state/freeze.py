@@ -214,6 +214,7 @@ class Keeper:
         while True:
             now = phase.read()
             if now["phase"] == "open":
+                self.looked_ms = 0
                 self.end()
                 if phase.read()["phase"] == "open":
                     return

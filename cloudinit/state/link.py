@@ -132,6 +132,7 @@ class Link:
         self.folder = machine.runtime("link")
         os.makedirs(self.folder, mode=0o700, exist_ok=True)
         self.streams: set[subprocess.Popen] = set()
+        self.waiting: list[Stream] = []
         self.closed = False
         machine.write(f"{self.folder}/key", source["key"].strip().encode() + b"\n", 0o600)
         machine.write(f"{self.folder}/known_hosts", b"source " + source["host_key"].encode() + b"\n", 0o600)
@@ -171,12 +172,19 @@ class Link:
         """A conversation with the source's entry. Its end is the caller's: use `with`."""
         if self.closed:
             raise machine.Fault("cut", "the connection to the other droplet was given up")
-        process = subprocess.Popen(self.ssh("source", "state"), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                   stderr=None if os.environ.get("CATTLE_TRACE") else subprocess.DEVNULL, bufsize=1 << 18)
-        self.streams.add(process)
-        stream = Stream(process.stdout, process.stdin, process)
+        stream = self.waiting.pop() if self.waiting else self.dial()
         stream.send({"entry": entry, "op": op, **request})
         return stream
+
+    def dial(self) -> Stream:
+        process = subprocess.Popen(self.ssh("source", "state"), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                   stderr=subprocess.DEVNULL, bufsize=1 << 18)
+        self.streams.add(process)
+        return Stream(process.stdout, process.stdin, process)
+
+    def warm(self, number: int) -> None:
+        """Has so many conversations begun, for open to find: they start side by side."""
+        self.waiting += [self.dial() for _ in range(number)]
 
     def shell(self) -> str:
         """What rsync has to be given as --rsh; the host is called `source`, an
@@ -196,6 +204,10 @@ class Link:
         self.closed = True
         for process in list(self.streams):
             process.kill()
+
+    def close(self) -> None:
+        while self.waiting:
+            self.waiting.pop().close()
 
     def end_master(self) -> None:
         machine.run(*self.ssh("-O", "exit", "source"), check=False, timeout=5)

@@ -41,6 +41,7 @@ location = /.well-known/cattle/frozen {{
 }}
 location = /.well-known/cattle/frozen.html {{
 	internal;
+	client_max_body_size 0;
 	auth_basic off;
 	alias {folder}/page.html;
 	types {{ }}
