@@ -17,6 +17,8 @@ type stateJSON struct {
 	Phase string    `json:"phase"` // open, or why writes wait: frozen, committed or new
 	Since time.Time `json:"since,omitzero"`
 	Until time.Time `json:"until,omitzero"` // when it opens by itself
+	// Backup is how the backups do that the droplet makes.
+	Backup *keptJSON `json:"backup,omitempty"`
 }
 
 // liveBrief asks the live droplet for what it says of its data; nil where
@@ -36,7 +38,7 @@ func briefToJSON(b *droplets.StateBrief) *stateJSON {
 	if b == nil || b.Phase == "" {
 		return nil
 	}
-	return &stateJSON{string(b.Phase), moment(b.Since), moment(b.Until)}
+	return &stateJSON{string(b.Phase), moment(b.Since), moment(b.Until), keptToJSON(b.Backup)}
 }
 
 // moment is a droplet's time in milliseconds; zero for none.
