@@ -103,7 +103,8 @@ func status(ctx context.Context, std stdio, file string, asJSON bool) error {
 	if !verdict.Serving {
 		return errors.Join(err, &notServing{site.App, verdict.Err, w, standbys})
 	}
-	if wrong := append(notReady(standbys), heldFailure(briefOf(said), w)...); len(wrong) > 0 {
+	brief := briefOf(said)
+	if wrong := slices.Concat(notReady(standbys), heldFailure(brief, w), keptFailures(brief)); len(wrong) > 0 {
 		err = errors.Join(err, &needing{wrong})
 	}
 	return err
@@ -321,7 +322,7 @@ func (s statusJSON) print(std stdio, now time.Time) error {
 			d.Role, orNone(d.Release), d.Status, d.ID, orNone(d.Address), age(now.Sub(d.Created)), d.Monthly, d.note())
 	}
 	t.Flush()
-	b.WriteString(s.stateLine())
+	b.WriteString(s.stateLine() + s.backupLine())
 	for _, s := range s.Snapshots {
 		fmt.Fprintf(&b, "snapshot %s: %s, %.1f GB, $%.2f a month", s.Name, age(now.Sub(s.At)), s.SizeGB, s.Monthly)
 		if s.Unfit != "" {

@@ -17,6 +17,8 @@ type stateJSON struct {
 	Phase string    `json:"phase"` // open, or why writes wait: frozen, committed or new
 	Since time.Time `json:"since,omitzero"`
 	Until time.Time `json:"until,omitzero"` // when it opens by itself
+	// Backup is how the backups do that the droplet makes.
+	Backup *keptJSON `json:"backup,omitempty"`
 }
 
 // briefToJSON is nil where the droplet has nothing to say of data.
@@ -25,7 +27,7 @@ func briefToJSON(said *droplets.MachineStatus) *stateJSON {
 	if b == nil || b.Phase == "" {
 		return nil
 	}
-	return &stateJSON{string(b.Phase), moment(b.Since), moment(b.Until)}
+	return &stateJSON{string(b.Phase), moment(b.Since), moment(b.Until), keptToJSON(b.Backup)}
 }
 
 // briefOf is what the live droplet says of its data; nil where it does not.

@@ -66,7 +66,8 @@ class Entry:
         raise NotImplementedError
 
     def whole(self, folder: str) -> None:
-        """A fault where what dump left in a folder is not all of it."""
+        """A fault where what dump left in a folder could not be loaded. restic
+        has looked at each file's content already."""
 
     def load(self, folder: str) -> None:
         """Puts what dump left in a folder in place. The app is down."""
