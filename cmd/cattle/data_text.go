@@ -27,7 +27,7 @@ func dataText(d *release.DataReport) string {
 		fmt.Fprintf(&b, "restored from the backup %s of %s: what was written after that is not there\n", d.Restored, d.From.UTC().Format(minutes))
 	}
 	if d.Backup != "" {
-		fmt.Fprintf(&b, "backup of before: %s; to look into it: cattle restore --to DIR %[1]s\n", d.Backup)
+		fmt.Fprintf(&b, "backup of before: %s; to look into it: cattle restore --to /root/before %[1]s\n", d.Backup)
 	}
 	return b.String()
 }
