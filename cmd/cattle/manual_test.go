@@ -40,6 +40,8 @@ func examplesNotRun() map[string]string {
 		"cattle rollback --carry":  "wants a profile with state; see data.txtar",
 		"cattle rollback --disc":   "wants a profile with state; see data.txtar",
 		"cattle rehearse":          "needs machines that boot, and root",
+		"cattle backup":            "wants a repository of backups; see backup.txtar",
+		"cattle restore":           "wants a repository of backups; see backup.txtar",
 		"cattle doctor --measure":  "it asks before it spends",
 	}
 }
