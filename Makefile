@@ -61,7 +61,8 @@ chaos: build
 
 # The rehearsal as a test, on machines that boot: Linux, as root, with
 # systemd-container, mmdebstrap, nftables and debian-archive-keyring.
-BOOTED = CATTLE_E2E_IMAGES=$(CURDIR)/bin/e2e/blog.tar,$(CURDIR)/bin/e2e/public.tar CATTLE_E2E_SOPS=$(CURDIR)/bin/e2e/sops \
+E2E    = $(CURDIR)/bin/e2e
+BOOTED = CATTLE_E2E_IMAGES=$(E2E)/blog.tar,$(E2E)/public.tar,$(E2E)/rows.tar CATTLE_E2E_SERVERS=$(E2E)/servers.tar CATTLE_E2E_SOPS=$(E2E)/sops \
 	$(GO) test -tags e2e -count=1 -v
 # ONLY=Life runs what has that name, SKIP leaves it out.
 e2e: e2e-machines e2e-images
@@ -74,8 +75,20 @@ e2e-machines:
 e2e-guard: e2e-images
 	$(BOOTED) -timeout 20m -run TestBootedGuard ./cmd/cattle/
 
-e2e-images: build
+# The app of the tests of data, a module of its own, and the servers that it is
+# put before, from Debian's packages: made once, as roots of images are.
+ROWS    := cmd/cattle/testdata/rows
+SERVERS := bin/e2e/mariadb.tar bin/e2e/postgres.tar
+
+$(SERVERS): bin/e2e/%.tar: $(ROWS)/servers/root $(ROWS)/servers/%
 	@mkdir -p bin/e2e
+	$(ROWS)/servers/root $* $(CURDIR)/$@
+
+e2e-images: build $(SERVERS)
+	@mkdir -p bin/e2e
+	cd $(ROWS) && CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o $(CURDIR)/bin/e2e/rows .
+	$(GO) -C $(ROWS) run ./image -o $(CURDIR)/bin/e2e/rows.tar $(foreach tag,1 2 3 4 5 6 7 8 9 10 3-broken,public.example.net/rows:v$(tag)=$(CURDIR)/bin/e2e/rows)
+	$(GO) -C $(ROWS) run ./image -o $(CURDIR)/bin/e2e/servers.tar public.example.net/mariadb:11=$(CURDIR)/bin/e2e/mariadb.tar public.example.net/postgres:17=$(CURDIR)/bin/e2e/postgres.tar
 	$(GO) -C $(BLOG) run ./image -o $(CURDIR)/bin/e2e/blog.tar v1.0.0 v1.1.0 v1.2.0-broken v1.3.0-exits v1.4.0-tires
 	$(GO) -C $(BLOG) run ./image -repository public.example.net/blog -o $(CURDIR)/bin/e2e/public.tar v1.0.0 v1.1.0
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o bin/e2e/sops github.com/getsops/sops/v3/cmd/sops
@@ -104,6 +117,7 @@ lint:
 	$(GO) tool staticcheck -tags seen ./cmd/cattle/
 	$(GO) tool staticcheck -tags podman ./cmd/cattle/ ./cmd/cattle/builder/
 	$(GO) -C $(BLOG) vet ./...
+	$(GO) -C $(ROWS) vet ./...
 	staticcheck=$$($(GO) tool -n staticcheck) && cd $(BLOG) && $$staticcheck ./...
 
 # Figures, never verdicts: render time and allocations, a release's API calls and

@@ -55,7 +55,8 @@ func (k StateKit) pack() ([]byte, error) {
 			return nil, err
 		}
 	}
-	return b.Bytes(), w.Close()
+	err := w.Close() // which writes the end of the archive
+	return b.Bytes(), err
 }
 
 // PrepareState makes the droplet ready to give its data away or to be given

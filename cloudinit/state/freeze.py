@@ -75,7 +75,7 @@ def settle(held_before: bool) -> None:
     write that nginx let through must not fail."""
     if held_before:
         wait_for_release()
-        each(entries.of(machine.spec()), lambda entry: entry.release())
+    each(entries.of(machine.spec()), lambda entry: entry.release())
     web.flag_off()
     resume()
 
@@ -221,7 +221,10 @@ class Keeper:
                 continue
             if now["phase"] == "new" and self.identity:
                 self.release()
-            if now["phase"] in ("frozen", "committed") and self.identity != now["id"] and self.drained(now):
+            wanted = now["phase"] in ("frozen", "committed")
+            if wanted and self.identity == now["id"] and not all(entry.still_held() for entry in self.entries):
+                self.release()
+            if wanted and self.identity != now["id"] and self.drained(now):
                 self.hold(now["id"])
             if now["until_ms"] and machine.now_ms() >= now["until_ms"] and self.over(now):
                 self.open(now)

@@ -62,13 +62,14 @@ func fromEnv(t *testing.T, name string) string {
 	return v
 }
 
-func newRig(t *testing.T) *rig {
+// newRig starts the sandbox; more are files of images beside the usual ones.
+func newRig(t *testing.T, more ...string) *rig {
 	t.Helper()
 	dir := t.TempDir()
 	out := &record{to: os.Stdout}
 	say := func(what string) { fmt.Fprintln(out, what) }
 	box, err := startSandbox(t.Context(), sandboxOptions{dir: filepath.Join(dir, "sandbox"), listen: "127.0.0.1:0", socks: "127.0.0.1:0", latency: "none",
-		machines: machinesNspawn, images: strings.Split(fromEnv(t, "CATTLE_E2E_IMAGES"), ","), relayPorts: []int{2525}, say: say})
+		machines: machinesNspawn, images: append(strings.Split(fromEnv(t, "CATTLE_E2E_IMAGES"), ","), more...), relayPorts: []int{2525}, say: say})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -58,8 +58,12 @@ func (p *Plan) begins() bool {
 }
 
 // opens tells whether writes are held on the plan's droplet when it is switched
-// to: what was carried there waits, and a standby has held them since it was left.
-func (p *Plan) opens() bool { return p.moves() || p.Site.State && p.target != nil }
+// to. What was carried there waits, and so does a first release, whose address
+// may still be given back with all that was written; a standby has held them
+// since it was left.
+func (p *Plan) opens() bool {
+	return p.moves() || p.begins() || p.Site.State && p.target != nil
+}
 
 // backsUp tells whether a release makes a backup of the live droplet first.
 func (p *Plan) backsUp() bool {
@@ -111,7 +115,7 @@ func (p *Plan) dataSteps() []Step {
 	case p.moves():
 		add(Step{Name: startStep, Title: "start the app; its writes wait until it is live", run: (*run).startHeld, held: true})
 	case p.begins():
-		add(Step{Name: startStep, Title: "start the app", run: (*run).begin})
+		add(Step{Name: startStep, Title: "start the app; its writes wait until it is live", run: (*run).begin})
 	}
 	return steps
 }
@@ -135,7 +139,9 @@ func (p *Plan) giveUp() []Step {
 	if p.Site.Backups && !p.data.NoBackup {
 		steps = append(steps, Step{Name: backupStep, Title: fmt.Sprintf("have %s make a backup of what is given up", live), run: (*run).backUpDiscarded, held: true})
 	}
-	return steps
+	// The standby was left with its writes held until it is live again. They shall
+	// go when that is confirmed, and not before.
+	return append(steps, Step{Name: startStep, Title: "have the writes of " + p.target.Name + " wait until it is live and confirmed", run: (*run).startHeld, held: true})
 }
 
 // opening is the step in which writes go again, and backups begin.
@@ -193,7 +199,7 @@ func (w *World) stateFaults(site Site, c *Candidate) []Fault {
 		return nil
 	}
 	said := c.Restore != "" || c.Empty
-	const hint = "say where the data comes from: --no-handoff with --restore latest (or a backup's id), or with --empty for none"
+	const hint = "say where the data comes from: --no-handoff with --restore (the newest backup) or --restore=ID, or with --empty for none"
 	fault := func(format string, args ...any) []Fault {
 		return []Fault{{Code: "state-needs-handoff", Input: true, Msg: fmt.Sprintf(format, args...), Hint: hint}}
 	}
@@ -256,7 +262,7 @@ func (w *World) written(n *droplets.Writes) string {
 			parts = append(parts, strings.TrimSpace(fmt.Sprintf("%s: %d %s", e.Name, e.Count, e.Unit)))
 		}
 	}
-	text := fmt.Sprintf("%s has accepted %d writes", name, n.Total)
+	text := fmt.Sprintf("%s has accepted %s", name, counted(n.Total, "write"))
 	if since := n.SinceTime(); !since.IsZero() {
 		text += " since " + since.Format(time.RFC3339)
 	}
@@ -264,4 +270,12 @@ func (w *World) written(n *droplets.Writes) string {
 		text += " (" + strings.Join(parts, ", ") + ")"
 	}
 	return text
+}
+
+// counted is a number of things.
+func counted(n int64, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("%d %s", n, what)
 }

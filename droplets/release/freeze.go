@@ -147,6 +147,7 @@ func (r *run) migrate(ctx context.Context) error {
 
 // startHeld starts the app with its writes held.
 func (r *run) startHeld(ctx context.Context) error {
+	r.started = time.Now()
 	return orBudget(ctx, r.onNew(ctx, "start its app", r.plan.freezeFor(), r.plan.freezeFor(), func(ctx context.Context, m *droplets.Machine) error {
 		return m.StartState(ctx, r.openBy())
 	}))
@@ -154,6 +155,22 @@ func (r *run) startHeld(ctx context.Context) error {
 
 // openBy is when the droplet opens by itself, counted from its start.
 func (r *run) openBy() time.Duration { return openBy + r.site.MaxFreeze }
+
+// stillHeld finds that nothing was written on the new droplet: what is taken
+// back then is no row. It opens by itself when its operator is not heard of for
+// long, as when his computer sleeps.
+func (r *run) stillHeld(ctx context.Context) error {
+	if r.started.IsZero() || since(r.started) < r.openBy()-commitFor {
+		return nil
+	}
+	return r.onNew(ctx, "say whether its writes are held", thawWithin, freezeTry, func(ctx context.Context, m *droplets.Machine) error {
+		s, err := m.Status(ctx)
+		if err == nil && s.State != nil && !s.State.Phase.Holds() {
+			err = &droplets.StateError{Code: droplets.StateEngine, Side: "new", Message: "its writes go by now: to go back would lose them; cattle rollback --carry-data takes them along"}
+		}
+		return err
+	})
+}
 
 // interval is the pause between two health checks of the gate.
 func (r *run) interval() time.Duration {
@@ -173,8 +190,11 @@ func (r *run) dialFor() time.Duration {
 
 // freezeIfReachable is the freeze of what is given up. The live droplet may be
 // the broken one: that it does not answer holds no rollback up, but then it is
-// kept, for it may have the only copy.
+// kept, for it may have the only copy. The standby is made ready before.
 func (r *run) freezeIfReachable(ctx context.Context) error {
+	if _, err := r.equipNew(ctx); err != nil {
+		return orBudget(ctx, err)
+	}
 	err := r.reachOld(ctx)
 	if err == nil {
 		if err = r.equipOld(ctx); err == nil {

@@ -47,7 +47,7 @@ func noEngine(err error) bool {
 
 // scheduleBackups has the new droplet make backups by itself.
 func (r *run) scheduleBackups(ctx context.Context) error {
-	if !r.site.State || r.plan.discards() { // else it has the engine by now
+	if !r.plan.moves() && !r.plan.begins() && !r.plan.discards() { // else it has the engine by now
 		if _, err := r.equipNew(ctx); err != nil {
 			return &byHand{err, "cattle backup"}
 		}
@@ -93,10 +93,12 @@ func (r *run) restore(ctx context.Context) error {
 	return nil
 }
 
-// begin starts the app of a first release: its writes go at once, for nobody
-// else's rows are missing.
+// begin starts the app of a droplet that nothing was carried to. Its writes are
+// held all the same: until the confirm, it may be destroyed.
 func (r *run) begin(ctx context.Context) error {
-	return r.onNew(ctx, "start its app", r.site.BootWithin, r.site.BootWithin, func(ctx context.Context, m *droplets.Machine) error { return m.BeginState(ctx) })
+	return r.onNew(ctx, "start its app", r.site.BootWithin, r.site.BootWithin, func(ctx context.Context, m *droplets.Machine) error {
+		return m.StartState(ctx, r.openBy()+r.site.Health.Deadline+r.site.Hooks.Deadline)
+	})
 }
 
 // backUp has the live droplet make a backup before it is left.
@@ -142,7 +144,7 @@ var dataHints = map[string]string{
 	droplets.StateLapsed:        "try again; where it happens often: release: {max_freeze: …}",
 	droplets.StateRepository:    "cattle backups shows whether the repository answers; --no-backup does without",
 	droplets.StateMigrate:       "release.migrate of the profile has failed on a copy of the data; what it said is above",
-	droplets.StateEngine:        "cattle logs --unit cattle-state, on the droplet that is named",
+	droplets.StateEngine:        "cattle logs system shows what the live droplet said; --keep-failed keeps the new one for a look",
 }
 
 // dataKind is the section, and what to type, of a failure that an engine told.

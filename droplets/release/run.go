@@ -92,6 +92,7 @@ type run struct {
 	oldMachine *installed      // of a rebuild; nil where it did not tell
 	giver      *giver          // the live droplet, while its data is moved
 	from       droplets.Source // as the new one reaches it
+	started    time.Time       // when the new one was asked to hold its own
 	frozen     time.Time       // since when its writes are held
 	heldUntil  time.Time       // when the plan gives up, unless the switch is ordered
 	committed  time.Time       // when it was last asked to hold them through the switch

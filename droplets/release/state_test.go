@@ -48,41 +48,38 @@ func releases(b *simulation.Bench, version string) *release.Report {
 	return r
 }
 
-// rowsClient asks the site at its reserved IP.
-func rowsClient(b *simulation.Bench) *http.Client {
-	return &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true, DialContext: b.Cloud.Dial}}
-}
-
-// post writes a row through the reserved IP and returns the status.
-func post(b *simulation.Bench, row string) int {
-	ip := b.Cloud.Snapshot().ReservedIPs[0].IP
-	resp, err := rowsClient(b).Post("http://"+ip+"/rows", "text/plain", strings.NewReader(row))
+// ask asks the site for its rows, through the reserved IP: 0 is no answer.
+func ask(b *simulation.Bench, method, body string) (status int, text string) {
+	b.T.Helper()
+	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true, DialContext: b.Cloud.Dial}}
+	req, err := http.NewRequest(method, "http://"+b.Cloud.Snapshot().ReservedIPs[0].IP+"/rows", strings.NewReader(body))
 	if err != nil {
-		return 0
+		b.T.Fatal(err)
 	}
-	resp.Body.Close()
-	return resp.StatusCode
+	req.Host = b.Site.Domains[0]
+	resp, err := client.Do(req)
+	if err != nil {
+		b.T.Log(err)
+		return 0, ""
+	}
+	defer resp.Body.Close()
+	said, _ := io.ReadAll(resp.Body)
+	return resp.StatusCode, string(said)
 }
 
 // mustPost writes rows that have to be acknowledged.
 func mustPost(b *simulation.Bench, rows ...string) {
 	b.T.Helper()
 	for _, row := range rows {
-		if got := post(b, row); got != http.StatusCreated {
+		if got, _ := ask(b, http.MethodPost, row); got != http.StatusCreated {
 			b.T.Fatalf("row %s: %d\n%s", row, got, b.History())
 		}
 	}
 }
 
 func rowsOf(b *simulation.Bench) []string {
-	b.T.Helper()
-	resp, err := rowsClient(b).Get("http://" + b.Cloud.Snapshot().ReservedIPs[0].IP + "/rows")
-	if err != nil {
-		b.T.Fatal(err)
-	}
-	defer resp.Body.Close()
-	text, _ := io.ReadAll(resp.Body)
-	return strings.Fields(string(text))
+	_, text := ask(b, http.MethodGet, "")
+	return strings.Fields(text)
 }
 
 func wantRows(b *simulation.Bench, want ...string) {
@@ -92,8 +89,8 @@ func wantRows(b *simulation.Bench, want ...string) {
 	}
 }
 
-// verbs counts how often a verb of the engine's was run.
-func verbs(b *simulation.Bench, verb string) (n int) {
+// ran counts how often a verb of the engine's was run.
+func ran(b *simulation.Bench, verb string) (n int) {
 	for _, c := range b.Cloud.Changes() {
 		if c.What == sandbox.Ran && c.Note == verb {
 			n++
@@ -112,7 +109,7 @@ func phaseOf(b *simulation.Bench, version string) string {
 	return "gone"
 }
 
-func stepsOf(r *release.Report) string {
+func stepNames(r *release.Report) string {
 	var out []string
 	for _, s := range r.Steps {
 		out = append(out, s.Name)
@@ -126,13 +123,13 @@ func TestDataGoesAlong(t *testing.T) {
 	simulation.Simulate(t, realistic, func(b *simulation.Bench) {
 		kept(b)
 		first := releases(b, "v1")
-		if got := stepsOf(first); !strings.Contains(got, "boot restore start gate switch confirm project"[:38]) {
+		if got := stepNames(first); !strings.Contains(got, "boot restore start gate switch confirm project"[:38]) {
 			t.Errorf("steps of the first: %s", got)
 		}
 		mustPost(b, "1", "2")
 		b.Cloud.ResetRequests()
 		r := releases(b, "v2")
-		if got := stepsOf(r); got != "create boot handoff copy freeze delta start gate switch confirm open certificate retire record" {
+		if got := stepNames(r); got != "create boot handoff copy freeze delta start gate switch confirm open certificate retire record" {
 			t.Errorf("steps: %s", got)
 		}
 		if n := len(b.Cloud.Requests()); n > callBudget {
@@ -164,7 +161,7 @@ func TestDataGoesAlong(t *testing.T) {
 func TestNoStateNoCalls(t *testing.T) {
 	simulation.Simulate(t, realistic, func(b *simulation.Bench) {
 		b.Must("v1")
-		if got := stepsOf(b.Must("v2")); got != "create boot handoff gate switch confirm certificate retire record" {
+		if got := stepNames(b.Must("v2")); got != "create boot handoff gate switch confirm certificate retire record" {
 			t.Errorf("steps: %s", got)
 		}
 		for _, c := range b.Cloud.Changes() {
@@ -222,7 +219,7 @@ func TestRefusedWithData(t *testing.T) {
 						open = time.Now()
 					}
 				}
-				_, err := b.Execute(t.Context(), b.Op, withState(b, "v2"))
+				_, err := b.Execute(b.T.Context(), b.Op, withState(b, "v2"))
 				var refused *release.Refused
 				if !errors.As(err, &refused) || refused.Step != tt.step || refused.Code != tt.code || refused.Serving != "v1" || len(refused.Leftovers) > 0 {
 					t.Fatalf("got %v: %+v\n%s", err, refused, b.History())
@@ -274,16 +271,16 @@ func TestFreezeTooLong(t *testing.T) {
 		releases(b, "v1")
 		mustPost(b, "1")
 		b.Site.MaxFreeze = 600 * time.Millisecond
-		_, err := b.Execute(t.Context(), b.Op, withState(b, "v2"))
+		_, err := b.Execute(b.T.Context(), b.Op, withState(b, "v2"))
 		var refused *release.Refused
-		if !errors.As(err, &refused) || refused.Code != "freeze-would-be-too-long" || verbs(b, "state-freeze") > 0 {
+		if !errors.As(err, &refused) || refused.Code != "freeze-would-be-too-long" || ran(b, "state-freeze") > 0 {
 			t.Fatalf("got %v\n%s", err, b.History())
 		}
 		mustPost(b, "2")
 		b.Site.MaxFreeze = 30 * time.Second
 		b.Cloud.Fault(sandbox.Fault{Method: "SSH", Path: "/state-pull-delta", Delay: 2 * time.Minute})
 		begun := time.Now()
-		_, err = b.Execute(t.Context(), b.Op, withState(b, "v3"))
+		_, err = b.Execute(b.T.Context(), b.Op, withState(b, "v3"))
 		if !errors.As(err, &refused) || refused.Code != "freeze-too-long" || refused.Step != "delta" {
 			t.Fatalf("got %v\n%s", err, b.History())
 		}
@@ -303,7 +300,7 @@ func TestInterruptedWithData(t *testing.T) {
 				kept(b)
 				releases(b, "v1")
 				mustPost(b, "1", "2")
-				ctx, cancel := context.WithCancelCause(t.Context())
+				ctx, cancel := context.WithCancelCause(b.T.Context())
 				b.Op.Emit = func(e release.Event) {
 					b.Record(e)
 					if e.Step == step && e.State == release.StateRunning {
@@ -357,7 +354,7 @@ func TestWallLetsDropletsIn(t *testing.T) {
 		}
 		mustPost(b, "1")
 		r := releases(b, "v2")
-		if strings.Contains(stepsOf(r), "firewall") {
+		if strings.Contains(stepNames(r), "firewall") {
 			t.Errorf("it is changed each time: %s", fmt.Sprint(r.Steps))
 		}
 		wantRows(b, "1")

@@ -200,7 +200,9 @@ func (r *run) switchBack(ctx context.Context) error {
 		err = r.here(ctx)
 	}
 	if err == nil && was != 0 {
-		err = r.move(ctx, was, r.here)
+		if err = r.stillHeld(ctx); err == nil {
+			err = r.move(ctx, was, r.here)
+		}
 	}
 	if errors.Is(err, errNotHere) {
 		return nil

@@ -32,6 +32,10 @@ class Entry:
         nothing can commit any more, until release, or the end of this process.
         A fault after deadline_s seconds. Held twice is held."""
 
+    def still_held(self) -> bool:
+        """Whether the hold of this process still stands. Asked all the time."""
+        return True
+
     def release(self) -> None:
         """Undoes hold. Also called by a process that never held: what a hold leaves
         in place beyond its process's end has to be put right. Idempotent."""
@@ -58,8 +62,7 @@ class Entry:
         raise NotImplementedError
 
     def whole(self, folder: str) -> None:
-        """A fault where what dump left in a folder could not be loaded. restic
-        has looked at each file's content already."""
+        """A fault where what dump left in a folder is not all of it."""
 
     def load(self, folder: str) -> None:
         """Puts what dump left in a folder in place. The app is down."""

@@ -4,9 +4,9 @@ that stays: everybody reads on, whoever writes waits.
 Accounts travel, except the one that the profile names and those that the image
 makes by itself: an account that is there already keeps the password that the new
 release's environment gave it."""
-import os
 import concurrent.futures
 import contextlib
+import os
 import re
 import subprocess
 
@@ -181,11 +181,6 @@ class MySQL(Server):
                 "--no-autocommit", "--skip-add-locks", "--no-tablespaces", "--default-character-set=utf8mb4",
                 "--max-allowed-packet=1G", *(["--set-gtid-purged=OFF"] if program == "mysqldump" else []), database]
 
-    def complete(self, file: str) -> bool:
-        with open(file, "rb") as dump:
-            dump.seek(max(0, os.path.getsize(file) - 200))
-            return b"-- Dump completed" in dump.read()
-
     def fill(self, database: str, described: dict, feed) -> None:
         if not re.fullmatch(r"CHARACTER SET \w+ COLLATE \w+", described["options"]):
             raise machine.Fault("engine", "the description of the database is none")
@@ -199,6 +194,13 @@ class MySQL(Server):
             with contextlib.suppress(machine.Fault), self.session() as session:
                 session.lines(f"DROP DATABASE IF EXISTS {name}")
             raise
+
+    def whole(self, folder: str) -> None:
+        for database in self.databases:
+            with open(self.file(folder, database), "rb") as source:
+                source.seek(max(0, os.path.getsize(source.name) - 200))
+                if b"-- Dump completed" not in source.read():
+                    raise machine.Fault("not-equal", f"the dump of {database} is not whole")
 
     def sums(self, database: str) -> dict:
         here = f"= {quoted(database)}"

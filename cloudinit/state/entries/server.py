@@ -254,7 +254,10 @@ class Server(Entry):
 
     def held(self) -> bool:
         """Whether this process's hold is still in force."""
-        return self.holder is not None and self.holder.alive() and bool(self.holding())
+        return self.still_held() and bool(self.holding())
+
+    def still_held(self) -> bool:
+        return self.holder is not None and self.holder.alive()
 
     def holding(self) -> str:
         """Says which hold is in force, empty when none is: another text, another hold."""
@@ -373,16 +376,6 @@ class Server(Entry):
             with open(self.file(folder, database), "rb") as source:
                 self.fill(database, about["databases"][database], lambda file: shutil.copyfileobj(source, file, 1 << 20))
         self.grant(about["accounts"]["after"])
-
-    def whole(self, folder: str) -> None:
-        for database in self.databases:
-            file = self.file(folder, database)
-            if not os.path.isfile(file) or not self.complete(file):
-                raise machine.Fault("not-equal", f"the dump of {database} is not whole")
-
-    def complete(self, file: str) -> bool:
-        """Whether a dump has its end."""
-        raise NotImplementedError
 
     def file(self, folder: str, database: str) -> str:
         """Where a dump lies. Databases may have any name, files may not."""

@@ -70,7 +70,7 @@ func (b *Bench) judge(s *schedule) {
 		b.judgeHistory(r, s)
 		b.judgeHooks(r)
 		b.judgeAround(r)
-		b.judgeLent(r)
+		b.judgeLent(r, s)
 		if s.interruptsOnly() && r.who != earlier {
 			b.judgeUndone(r)
 		}

@@ -66,7 +66,12 @@ func (b *Bench) judgeOutcome(r *run, s *schedule) {
 // saysWorse tells a release that was found to be worse and stays, for the rows
 // that it has.
 func saysWorse(r *run, i *release.Incomplete) bool {
-	return i != nil && r.served == "" && slices.ContainsFunc(i.Leftovers, func(l release.Leftover) bool { return strings.HasPrefix(l.What, "the watch of") })
+	return i != nil && r.served == "" && keptWatch(i)
+}
+
+// keptWatch tells that a watch did not end well, and what it watched stays.
+func keptWatch(i *release.Incomplete) bool {
+	return slices.ContainsFunc(i.Leftovers, func(l release.Leftover) bool { return strings.HasPrefix(l.What, "the watch of") })
 }
 
 // stranded tells that the address is at the release that does not serve, as was
@@ -114,8 +119,8 @@ func (b *Bench) edited(d *sandbox.Machine) bool {
 func (b *Bench) judgeUndone(r *run) {
 	var broken *release.Broken
 	var incomplete *release.Incomplete
-	if errors.As(r.err, &incomplete) && len(incomplete.Leftovers) == 1 && incomplete.Leftovers[0].What == release.AfterRelease {
-		return // it serves, and a hook that fails leaves nothing
+	if errors.As(r.err, &incomplete) && len(incomplete.Leftovers) == 1 && (incomplete.Leftovers[0].What == release.AfterRelease || keptWatch(incomplete)) {
+		return // it serves, and a hook that fails leaves nothing; nor does a watch that takes nothing back
 	}
 	if errors.As(r.err, &broken) || Told(r.err) != "" {
 		b.violate(undone, "%s: %s", r.verb, outcome(r.err))

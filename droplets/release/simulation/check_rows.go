@@ -74,6 +74,11 @@ func (b *Bench) judgeRows(what traits) {
 	}
 }
 
+// wrongAt tells a schedule in which something goes wrong with a verb over SSH.
+func (s *schedule) wrongAt(route string) bool {
+	return slices.ContainsFunc(s.wrong, func(w wrong) bool { return w.at.Route == route })
+}
+
 // A gift is what rollbacks gave up: rows that were kept elsewhere, and until when.
 type gift struct {
 	rows  map[string]bool
@@ -103,9 +108,10 @@ func (b *Bench) givenUp() gift {
 	return g
 }
 
-// judgeLent wants no key to open a droplet any more that a done verb had lent.
-func (b *Bench) judgeLent(r *run) {
-	if b.writer == nil || r.err != nil || r.plan == nil {
+// judgeLent wants no key to open a droplet any more that a done verb had lent,
+// unless the droplet said nonsense of it.
+func (b *Bench) judgeLent(r *run, s *schedule) {
+	if b.writer == nil || r.err != nil || r.plan == nil || s.wrongAt("/state-return") {
 		return
 	}
 	for _, d := range r.after.Droplets {
