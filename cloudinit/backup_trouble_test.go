@@ -279,7 +279,7 @@ func TestBackupCut(t *testing.T) {
 		restics := children(cut.Process.Pid)
 		cut.Process.Signal(signal)
 		cut.Wait()
-		until(t, func() bool { return !slices.ContainsFunc(restics, runs) })
+		comesTo(t, func() bool { return !slices.ContainsFunc(restics, runs) })
 		store.on.Store(false)
 		if signal == syscall.SIGTERM {
 			d.leavesNothing()
@@ -301,7 +301,7 @@ func TestBackupCut(t *testing.T) {
 
 func runs(pid int) bool { return syscall.Kill(pid, 0) == nil }
 
-func until(t *testing.T, done func() bool) {
+func comesTo(t *testing.T, done func() bool) {
 	t.Helper()
 	for end := time.Now().Add(30 * time.Second); !done(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {

@@ -121,6 +121,12 @@ func backup(ctx context.Context, std stdio, file string, asJSON bool) error {
 	return say(std.out, text)
 }
 
+type verifiedJSON struct {
+	Type    string   `json:"message_type"`
+	ID      string   `json:"id"`
+	Checked []string `json:"checked"` // entries of the profile's state
+}
+
 func verifyBackup(ctx context.Context, std stdio, file string, asJSON bool) error {
 	t, err := reachKept(ctx, std, file)
 	if err != nil {
@@ -135,7 +141,7 @@ func verifyBackup(ctx context.Context, std stdio, file string, asJSON bool) erro
 		return fmt.Errorf("the newest backup could not be restored: %w", err)
 	}
 	if asJSON {
-		return writeJSON(std.out, map[string]any{"message_type": "verified", "id": v.ID, "checked": v.Checked})
+		return writeJSON(std.out, verifiedJSON{"verified", v.ID, v.Checked})
 	}
 	return say(std.out, fmt.Sprintf("backup %s was restored beside what is live, and is whole: %s\n", v.ID, strings.Join(v.Checked, ", ")))
 }

@@ -66,8 +66,7 @@ class Entry:
         raise NotImplementedError
 
     def whole(self, folder: str) -> None:
-        """A fault where what dump left in a folder could not be loaded. restic
-        has looked at each file's content already."""
+        """A fault where what dump left in a folder is not all of it."""
 
     def load(self, folder: str) -> None:
         """Puts what dump left in a folder in place. The app is down."""

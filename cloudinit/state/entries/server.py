@@ -377,16 +377,6 @@ class Server(Entry):
                 self.fill(database, about["databases"][database], lambda file: shutil.copyfileobj(source, file, 1 << 20))
         self.grant(about["accounts"]["after"])
 
-    def whole(self, folder: str) -> None:
-        for database in self.databases:
-            file = self.file(folder, database)
-            if not os.path.isfile(file) or not self.complete(file):
-                raise machine.Fault("not-equal", f"the dump of {database} is not whole")
-
-    def complete(self, file: str) -> bool:
-        """Whether a dump has its end."""
-        raise NotImplementedError
-
     def file(self, folder: str, database: str) -> str:
         """Where a dump lies. Databases may have any name, files may not."""
         return os.path.join(folder, database.encode().hex() + ".dump")
