@@ -108,7 +108,7 @@ func status(ctx context.Context, std stdio, file string, asJSON bool) error {
 }
 
 // askIssuedWithin bounds the question to the live droplet, login included.
-const askIssuedWithin = 10 * time.Second
+const askIssuedWithin = 5 * time.Second
 
 // askIssued has the live droplet tell how many certificates were issued for the
 // site's names; nil where it is not asked, or does not tell.
