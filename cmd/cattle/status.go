@@ -111,7 +111,7 @@ func status(ctx context.Context, std stdio, file string, asJSON bool) error {
 }
 
 // askLiveWithin bounds the question to the live droplet, login included.
-const askLiveWithin = 10 * time.Second
+const askLiveWithin = 5 * time.Second
 
 // askLive has the live droplet tell how it is; nil where there is nothing to
 // ask it, or it does not tell: whether it serves is asked as visitors do.

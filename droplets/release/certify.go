@@ -98,24 +98,19 @@ func (r *run) leadAhead(ctx context.Context, names []string) error {
 		return nil
 	}
 	k := r.world.keeper(r.site)
-	k.only = filterNames(names, k.missing)
-	if len(k.only) == 0 {
+	missing, elsewhere := k.ahead(names)
+	switch {
+	case len(elsewhere) > 0:
+		return errors.New("the records of " + strings.Join(elsewhere, ", ") + " are changed after it")
+	case len(missing) == 0:
 		return nil
 	}
+	k.only = missing
 	gone, what := k, "the records of "+strings.Join(k.only, ", ")
 	gone.names = nil
 	r.pushUndo(undoStep{what: "take " + what + " away", leftover: Leftover{What: what, Command: "cattle plan " + r.plan.Release},
 		run: func(ctx context.Context) error { return r.keep(ctx, gone) }})
 	return r.keep(ctx, k)
-}
-
-func filterNames(names []string, want func(string) bool) (out []string) {
-	for _, name := range names {
-		if want(name) {
-			out = append(out, name)
-		}
-	}
-	return out
 }
 
 // keepIfRefused has a refused release leave its certificate on the live droplet,

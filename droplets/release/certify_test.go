@@ -94,6 +94,11 @@ func TestNewNameThatLeadsNowhere(t *testing.T) {
 			record(b, "A", "www", ip)
 			b.Cloud.Fault(sandbox.Fault{Method: "SSH", Path: "/challenge", Count: -1, Status: 1, Answer: "nginx: configuration file test failed"})
 		},
+		"a record that is changed later": func(b *simulation.Bench, ip string) {
+			b.Site.DNS = true
+			record(b, "A", "www", "192.0.2.9")
+			record(b, "TXT", "_cattle.www", "cattle:app:blog")
+		},
 		"refused": func(b *simulation.Bench, ip string) {
 			record(b, "A", "www", ip)
 			b.Cloud.Fault(sandbox.Fault{Method: "SSH", Path: "/certify", Status: 1, Answer: "the authority does not answer"})

@@ -39,16 +39,25 @@ func (w *World) keeper(site Site) keeper {
 // leaves tells that a name is not to be looked at.
 func (k keeper) leaves(name string) bool { return k.only != nil && !slices.Contains(k.only, name) }
 
-// missing tells that a name has no record yet that says where it leads, so that
-// what is made for it is all that there is.
-func (k keeper) missing(name string) bool {
-	z := zoneOf(k.zones, name)
-	if z == nil {
-		return false
+// ahead sorts names into those for which no record says yet where they lead, so
+// that what is made for them is all that there is, and those whose records have
+// to be changed.
+func (k keeper) ahead(names []string) (missing, elsewhere []string) {
+	for _, name := range names {
+		z := zoneOf(k.zones, name)
+		if z == nil {
+			continue
+		}
+		changes, faults := k.compareName(z, name)
+		made := !slices.ContainsFunc(changes, func(c recordChange) bool { return c.was.Type != "" })
+		switch {
+		case len(faults) == 0 && len(changes) == 2 && made: // mark and record
+			missing = append(missing, name)
+		case len(faults)+len(changes) > 0:
+			elsewhere = append(elsewhere, name)
+		}
 	}
-	changes, faults := k.compareName(z, name)
-	made := !slices.ContainsFunc(changes, func(c recordChange) bool { return c.was.Type != "" })
-	return len(faults) == 0 && len(changes) == 2 && made
+	return missing, elsewhere
 }
 
 // A recordChange is one thing to be done with a record.
