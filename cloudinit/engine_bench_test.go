@@ -19,11 +19,14 @@ c.executemany("INSERT INTO rows(text) VALUES(?)", ((os.urandom(1000).hex(),) for
 c.commit()`, megabytes*500))
 			equip(old, next)
 			for i := range b.N {
+				b.StopTimer()
+				next.succeeds(old.source(), "pull", "bulk")
 				change := fmt.Sprintf(`import sqlite3
 c = sqlite3.connect("app.db")
 c.execute("UPDATE rows SET text = '%%d' || substr(text, 9) WHERE id %%%% 100 = ?", (%d,))
 c.commit()`, i)
 				old.python(fmt.Sprintf(change, time.Now().UnixNano()%1e8))
+				b.StartTimer()
 				measured(b, "freeze", func() { old.do("freeze", "60") })
 				measured(b, "delta", func() { next.succeeds(old.source(), "pull", "delta") })
 				measured(b, "start", func() { next.do("start", "60") })

@@ -133,7 +133,7 @@ def install_keeper() -> None:
     is nothing to keep."""
     text = f"""[Unit]
 Description=Holds writes while the state is carried to another droplet
-After=docker.service
+After=docker.service cattle-app.service
 StartLimitIntervalSec=0
 
 [Service]
