@@ -248,6 +248,10 @@ type Backup struct {
 	Files   int64  `json:"files,omitempty"`
 	Release string `json:"release,omitempty"`
 	Reason  string `json:"reason,omitempty"` // scheduled, release, discard or asked
+
+	Empty   []string `json:"empty,omitempty"`   // of one just made: entries of which nothing was there
+	Before  string   `json:"before,omitempty"`  // of one that went live: the backup of what was
+	Missing []string `json:"missing,omitempty"` // of one that was restored: entries of which it had nothing
 }
 
 // The reasons for backups that a droplet is asked for.
@@ -262,6 +266,10 @@ func (b *Backup) clean() {
 	if !IsBackupID(b.ID) {
 		b.ID = ""
 	}
+	if !IsBackupID(b.Before) {
+		b.Before = ""
+	}
+	b.Empty, b.Missing = lines(b.Empty), lines(b.Missing)
 	b.Release, b.Reason = Line(b.Release), Line(b.Reason)
 	b.Bytes, b.Files = max(0, b.Bytes), max(0, b.Files)
 }

@@ -25,11 +25,11 @@ VERBS = {
     "pull": ("pull", "pull", "pull"),
     "serve": ("link", "serve", ""),
     "writes": ("writes", "writes", ""),
-    "backup": ("backup", "backup", "backup"),
+    "backup": ("backup", "backup", ""),
     "backups": ("backup", "backups", ""),
-    "restore": ("backup", "restore", "backup"),
-    "verify": ("backup", "verify", "backup"),
-    "schedule": ("timers", "schedule", "backup"),
+    "restore": ("restore", "restore", ""),
+    "verify": ("restore", "verify", ""),
+    "schedule": ("timers", "schedule", ""),
 }
 
 

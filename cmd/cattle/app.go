@@ -52,7 +52,7 @@ func newApp(std stdio) *cli.App {
 		Commands: []*cli.Command{
 			initCommand(std), secretsCommand(std), checkCommand(std), renderCommand(std), planCommand(std),
 			releaseCommand(std), rollbackCommand(std), rebuildCommand(std), scheduleCommand(std), notifyCommand(std), unpinCommand(std), bakeCommand(std),
-			statusCommand(std), historyCommand(std), logsCommand(std), execCommand(std), cpCommand(std), sshCommand(std), gcCommand(std), destroyCommand(std),
+			statusCommand(std), historyCommand(std), backupCommand(std), backupsCommand(std), restoreCommand(std), logsCommand(std), execCommand(std), cpCommand(std), sshCommand(std), gcCommand(std), destroyCommand(std),
 			sandboxCommand(std), demoCommand(std), rehearseCommand(std), doctorCommand(std), explainCommand(std),
 			completionCommand(std), completeCommand(std), manCommand(std), versionCommand(std), helpCommand(std),
 		},

@@ -30,7 +30,7 @@ func cureFor(err error) cure {
 	if errors.As(err, &known) {
 		return cure{known.Code, known.Hint}
 	}
-	for _, look := range []func(error) cure{cureOfSite, cureOfLogin, cureOfDroplet, cureOfAPI} {
+	for _, look := range []func(error) cure{cureOfSite, cureOfLogin, cureOfState, cureOfDroplet, cureOfAPI} {
 		if c := look(err); c != (cure{}) {
 			return c
 		}

@@ -259,6 +259,9 @@ func jsonTypes() map[string]reflect.Type {
 	return map[string]reflect.Type{
 		"plan":       reflect.TypeFor[planJSON](),
 		"status":     reflect.TypeFor[statusJSON](),
+		"backup":     reflect.TypeFor[backupJSON](),
+		"verified":   reflect.TypeFor[verifiedJSON](),
+		"restored":   reflect.TypeFor[restoredJSON](),
 		"measure":    reflect.TypeFor[measure.Report](),
 		"entry":      reflect.TypeFor[droplets.Entry](),
 		"log":        reflect.TypeFor[logJSON](),

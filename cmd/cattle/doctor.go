@@ -100,7 +100,7 @@ func doctor(ctx context.Context, std stdio, file string, asJSON bool) error {
 	if token := p.account(ctx); token.Cure == "" { // else nothing can be read
 		looks = append(looks, p.scopes, one(p.quota), one(p.clock), one(p.key), one(p.size), one(p.image))
 		if p.profile != nil {
-			looks = append(looks, p.secrets, p.site, p.names, p.certificate, p.droplet, p.state, p.privateNetwork, p.standbys, p.snapshot)
+			looks = append(looks, p.secrets, p.site, p.names, p.certificate, p.droplet, p.state, p.backups, p.privateNetwork, p.standbys, p.snapshot)
 		}
 	}
 	found := make([][]finding, len(looks))

@@ -59,10 +59,12 @@ func onlyIn() map[string][]string {
 		"github.com/getsops/sops/":            {"cattle/secrets"},
 		"filippo.io/age":                      {"cattle/secrets"},
 		"github.com/digitalocean/godo":        {"cattle/droplets"},
-		// The sandbox has the server's side of SSH.
-		"golang.org/x/crypto/ssh": {"cattle/droplets", "cattle/droplets/sandbox"},
-		"github.com/urfave/cli/":  {"cattle/cmd/cattle"},
-		"github.com/rivo/uniseg":  {"cattle/cmd/cattle/terminal"},
+		// The sandbox has the server's side of SSH, and its internet one of SFTP.
+		"golang.org/x/crypto/ssh":           {"cattle/droplets", "cattle/droplets/sandbox", "cattle/droplets/sandbox/internet"},
+		"github.com/pkg/sftp":               {"cattle/droplets/sandbox/internet"},
+		"github.com/johannesboyne/gofakes3": {"cattle/droplets/sandbox/internet"},
+		"github.com/urfave/cli/":            {"cattle/cmd/cattle"},
+		"github.com/rivo/uniseg":            {"cattle/cmd/cattle/terminal"},
 		// In tests' rooms alone, so never in the binary.
 		"github.com/getkin/kin-openapi/": {"cattle/droplets/sandbox/described"},
 	}

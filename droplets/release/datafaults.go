@@ -38,6 +38,11 @@ func dataKind(err error) (code, hint string, ok bool) {
 		code = droplets.StateLapsed
 	case droplets.StateNoBackup:
 		code = droplets.StateRepository
+	case droplets.StateWrongPassword:
+		// A repository has a password too.
+		if said != nil && (said.Verb == "backup" || said.Verb == "restore") {
+			code = droplets.StateRepository
+		}
 	case droplets.StateBusy:
 		code = droplets.StateEngine
 	}

@@ -92,7 +92,7 @@ func (q *stateCall) find(id string) (*StateBackup, error) {
 			return b, nil
 		}
 	}
-	return nil, &stateFault{Code: "no-backup", Side: "new", Message: "the repository has no backup " + id}
+	return nil, &stateFault{Code: "no-backup", Message: "the repository has no backup " + id}
 }
 
 // restore takes a backup into a folder, into a droplet that has not served, or
@@ -107,10 +107,14 @@ func (q *stateCall) restore() error {
 	case q.args[1] == "--to" && len(q.args) == 3:
 		q.put(within(q.args[2], "rows"), strings.Join(append(slices.Clone(b.Rows), ""), "\n"))
 	case how == "--live":
-		if _, err := q.keep("asked"); err != nil {
+		before, err := q.keep("discard")
+		if err != nil {
 			return err
 		}
-		s.Rows = slices.Clone(b.Rows)
+		s.Rows, s.Known = slices.Clone(b.Rows), true
+		q.cloud.touch()
+		q.say(obj{"id": b.ID, "at_ms": b.At.UnixMilli(), "before": before.ID})
+		return nil
 	case how == "--fresh" && s.Ready.IsZero():
 		s.Rows = slices.Clone(b.Rows)
 	case how == "--fresh":

@@ -167,15 +167,7 @@ class SQLite(Entry):
         machine.sync_folder(parent)
 
     def check(self) -> None:
-        connection = sqlite3.connect(self.present(), timeout=30)
-        try:
-            found = connection.execute("PRAGMA integrity_check(1)").fetchall()
-        except sqlite3.DatabaseError as error:
-            found = [(str(error),)]
-        finally:
-            connection.close()
-        if found != [("ok",)]:
-            raise machine.Fault("not-equal", f"the database is damaged: {found[0][0]}", side="new")
+        examine(self.present())
 
     def dump(self, folder: str) -> list[str]:
         file, copy = self.present(), os.path.join(folder, "database")
@@ -183,6 +175,9 @@ class SQLite(Entry):
             origin.backup(target)
         give(copy, owner(os.stat(file)))
         return [copy]
+
+    def whole(self, folder: str) -> None:
+        examine(os.path.join(folder, "database"))
 
     def load(self, folder: str) -> None:
         file, copy = self.file(), os.path.join(folder, "database")
@@ -214,6 +209,17 @@ class SQLite(Entry):
     def counter(self) -> int:
         now = self.mark()
         return now["head"] + now["log"]
+
+
+def examine(file: str) -> None:
+    """A fault where SQLite finds that the database is damaged."""
+    try:
+        with contextlib.closing(sqlite3.connect(file, timeout=30)) as connection:
+            found = connection.execute("PRAGMA integrity_check(1)").fetchall()
+    except sqlite3.DatabaseError as error:
+        found = [(str(error),)]
+    if found != [("ok",)]:
+        raise machine.Fault("not-equal", f"the database is damaged: {found[0][0]}", side="new")
 
 
 def number(file: str, place: int, form: str) -> int:

@@ -1,6 +1,6 @@
 // Package internet is what droplets find outside themselves in a rehearsal:
-// DNS, package archives, container registries, an ACME server, a mail relay
-// and files to download, in one process. It works on any listeners; the
+// DNS, package archives, container registries, an ACME server, a mail relay,
+// stores for backups and files to download, in one process. It works on any listeners; the
 // rehearsal gives it some in the network that its droplets are in.
 package internet
 
@@ -51,14 +51,16 @@ type Listeners interface {
 	ListenPacket(network, address string) (net.PacketConn, error)
 }
 
-// Internet is all of it. Its parts can be used singly: Registry, ACME and
-// Archive are http.Handlers. Everything may be called at any time, by several
+// Internet is all of it. Its parts can be used singly: Registry, ACME,
+// Archive and Objects are http.Handlers. Everything may be called at any time, by several
 // goroutines.
 type Internet struct {
 	Registry *Registry
 	ACME     *ACME
 	Relay    *Relay
 	Archive  *Archive
+	Objects  *Objects
+	Files    *Files
 
 	opt       Options
 	names     *names
@@ -90,6 +92,10 @@ func New(opt Options) (*Internet, error) {
 	i.Registry = newRegistry(opt.Cache)
 	i.stops = append(i.stops, i.Registry.close)
 	i.Relay = newRelay(opt.Certificate)
+	i.Objects = NewObjects()
+	if i.Files, err = NewFiles(); err != nil {
+		return nil, errors.Join(err, i.Close())
+	}
 	return i, nil
 }
 
@@ -144,6 +150,9 @@ func (i *Internet) serve(l Listeners) error {
 		return err
 	}
 	if err := i.listen(l, i.opt.Address, 443, i.serveHTTPS); err != nil {
+		return err
+	}
+	if err := i.listen(l, i.opt.Address, filesPort, i.Files.Serve); err != nil {
 		return err
 	}
 	for _, port := range i.opt.RelayPorts {

@@ -16,6 +16,8 @@ func (i *Internet) web(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	switch {
+	case r.TLS != nil && isSigned(r):
+		i.Objects.ServeHTTP(w, r)
 	case r.TLS != nil && slices.Contains(acmeHosts(), host):
 		i.ACME.ServeHTTP(w, r)
 	case r.TLS != nil && host == apiHost:
