@@ -27,6 +27,7 @@ type edit struct{ file, was, is string }
 const (
 	switchFile = "droplets/release/switch.go"
 	cloudFile  = "droplets/digitalocean.go"
+	freezeFile = "droplets/release/freeze.go"
 )
 
 func brokenProtocols() []broken {
@@ -75,6 +76,21 @@ func brokenProtocols() []broken {
 		{"leases by the operator's own clock", []edit{{cloudFile,
 			"return c.clock.now()", "return time.Now()"}},
 			"TestEveryClock", "", oneSwitches},
+		{"thaw before the switch", []edit{{freezeFile,
+			"return m.CommitFreeze(ctx, commitFor)", "return m.Thaw(ctx)"}},
+			"TestEveryCrash", "^release with state: killed before at GET", keepsRows},
+		{"open before the confirm", []edit{{freezeFile,
+			"\treturn orBudget(ctx, r.onNew(ctx, \"start its app\", r.plan.freezeFor(), r.plan.freezeFor(), func(ctx context.Context, m *droplets.Machine) error {\n\t\treturn m.StartState(ctx, r.openBy())",
+			"\treturn orBudget(ctx, r.onNew(ctx, \"start its app\", r.plan.freezeFor(), r.plan.freezeFor(), func(ctx context.Context, m *droplets.Machine) error {\n\t\treturn m.BeginState(ctx)"}},
+			"TestEveryInterrupt", "^release with state: interrupted at (GET|POST) /v2/reserved_ips", keepsRows},
+		// Time that his own clock does not count passes while a computer sleeps.
+		{"a freeze that lapsed taken for one that holds", []edit{
+			{freezeFile, "\t\t\treturn m.CommitFreeze(ctx, commitFor)\n", "\t\t\tm.CommitFreeze(ctx, commitFor)\n\t\t\treturn nil\n"},
+			{freezeFile, "\tif r.heldUntil.IsZero() {\n\t\treturn ctx, func() {}\n", "\tif true {\n\t\treturn ctx, func() {}\n"}},
+			"TestEveryAwakening", "^release with state: sleeps", keepsRows},
+		{"taken back from who has opened by himself", []edit{{freezeFile,
+			"\tif r.started.IsZero() {\n", "\tif true {\n"}},
+			"TestEveryAwakening", "^release with state: sleeps", keepsRows},
 	}
 }
 
@@ -123,7 +139,11 @@ func (p broken) overlay(t *testing.T, root string) string {
 	}
 	for i, e := range p.edits {
 		file := filepath.Join(root, e.file)
-		text, err := os.ReadFile(file)
+		from := file
+		if again := replace[file]; again != "" {
+			from = again
+		}
+		text, err := os.ReadFile(from)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -33,8 +33,9 @@ type scene struct {
 	opens  func(*Bench) // what somebody has begun just before
 	trips  func(*Bench) // what goes wrong in any case, unless the schedule has something else go wrong there
 	site   func(*Bench) // what else is different in the profile, from the beginning
-	// variant tells a scene most calls of which another one has too.
-	variant bool
+	// variant tells a scene most calls of which another one has too; written, one
+	// in which somebody writes: it takes three times as long to play.
+	variant, written bool
 }
 
 func scenes() []*scene {

@@ -59,7 +59,7 @@ func statefulScenes() []*scene {
 	fullDisk := func(b *Bench) {
 		b.Cloud.Fault(sandbox.EngineFails("pull-delta", "disk-full", "new", "no space left on device"))
 	}
-	return []*scene{
+	list := []*scene{
 		{name: "release with state", before: two, keep: 1, verb: Releases("v3"), site: backedUp},
 		{name: "release with state, taken back", before: two, keep: 1, break_: "v3", fails: true, verb: Releases("v3"), site: stateful},
 		{name: "rollback, data carried", before: two, keep: 1, verb: RollsBack, site: backedUp},
@@ -73,6 +73,10 @@ func statefulScenes() []*scene {
 		{name: "first release with state", keep: 1, verb: Releases("v3"), site: backedUp, variant: true},
 		{name: "release from a backup", before: []string{"v1"}, keep: 1, verb: Releases("v3"), site: backedUp, more: lostLive, variant: true},
 	}
+	for _, s := range list {
+		s.written = true
+	}
+	return list
 }
 
 // Discards is the verb rollback, with --discard-data.
