@@ -14,7 +14,7 @@ BLOG  := examples/blog/app
 SECONDS ?= 60
 SIMULATION := ./droplets/release/simulation
 
-.PHONY: build demo test seen builds soak chaos e2e e2e-machines e2e-guard e2e-images clients lint bench fuzz man extras release release-check reproducible clean
+.PHONY: build demo test seen builds servers soak chaos e2e e2e-machines e2e-guard e2e-images clients lint bench fuzz man extras release release-check reproducible clean
 
 # How cattle is built, here and in releases.
 BUILD := CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w'
@@ -47,6 +47,11 @@ seen:
 # Building at release with a real podman, which has to be installed.
 builds:
 	$(GO) test -tags podman -count=1 -timeout 10m -run TestPodman -v ./cmd/cattle/builder/ ./cmd/cattle/
+
+# The state of MariaDB and PostgreSQL, of real servers that run without root: Debian's
+# mariadb-server and postgresql-15 have to be installed.
+servers:
+	$(GO) test -tags servers -count=1 -timeout 15m -run TestServers -v ./cloudinit/
 
 soak:
 	$(GO) test -count=1 -v -timeout 0 -run 'TestSoak$$' $(SIMULATION) -soak $(SECONDS)s
@@ -108,6 +113,7 @@ lint:
 	$(GO) vet -tags live ./droplets/cloudtest/
 	$(GO) vet -tags chaos ./cmd/cattle/
 	$(GO) vet -tags seen ./cmd/cattle/
+	$(GO) vet -tags servers ./cloudinit/
 	$(GO) vet -tags podman ./cmd/cattle/ ./cmd/cattle/builder/
 	$(GO) vet -tags clients ./droplets/sandbox/ ./cmd/cattle/
 	$(GO) vet -tags e2e ./cmd/cattle/ ./droplets/sandbox/nspawn/

@@ -241,14 +241,48 @@ c.commit()`)
 	next.wants("cut", "", old.source(), "pull", "delta")
 	os.Remove(old.root + "/unreachable")
 	next.succeeds(old.source(), "pull", "delta")
+	next.do("start", "60")
 }
 
-// TestNothingThere: what the profile names has to exist on the droplet that is left.
-func TestNothingThere(t *testing.T) {
+// TestNothingThereYet: what no app has made begins empty on the new droplet, and
+// what the live one was never told of is carried if it is there.
+func TestNothingThereYet(t *testing.T) {
 	old, next := stateDroplets(t, t.TempDir())
 	os.Remove(old.data() + "/app.db")
-	old.do("prepare")
-	next.do("prepare", "--adopt")
-	old.succeeds("ssh-ed25519 AAAA x\n", "lend", "600", "")
-	next.wants("entry-missing", "db", old.source(), "pull", "bulk")
+	os.RemoveAll(old.root + "/srv/uploads")
+	old.write("/etc/cattle/state.json", `{"version":1,"app":"blog","entries":[{"name":"db","kind":"sqlite","volume":"data","path":"app.db"}]}`)
+	added := strings.Replace(engineSpec, `"entries":[`, `"entries":[{"name":"added","kind":"files","path":"/srv/added"},`, 1)
+	old.write("/etc/cattle/state.json.new", added)
+	next.write("/etc/cattle/state.json.new", added)
+	old.write("/srv/added/file", "content")
+	handOff(old, next)
+	if !next.there("/srv/added/file") || next.there("/srv/uploads/0") || next.frozen() {
+		t.Error("the new droplet is not as the old one")
+	}
+	if total := next.do("writes").Total; total != 0 {
+		t.Errorf("%d writes are told of", total)
+	}
+}
+
+// TestStandbyKeepsItsOwn until all of a copy is there.
+func TestStandbyKeepsItsOwn(t *testing.T) {
+	old, next := stateDroplets(t, t.TempDir())
+	handOff(old, next)
+	next.python(`import sqlite3; c = sqlite3.connect("app.db"); c.execute("INSERT INTO rows(text) VALUES('new')"); c.commit()`)
+	equip(next, old)
+	next.do("freeze", "60")
+	next.write("/cut", "3000")
+	if code := old.try(next.source(), "pull", "delta").Error.Code; code != "cut" {
+		t.Errorf("it fails of %s", code)
+	}
+	rows := `import sqlite3; print(sqlite3.connect("app.db").execute("SELECT count(*) FROM rows").fetchone()[0])`
+	if found := old.python(rows); found != "0" {
+		t.Errorf("the standby has %s rows that it did not have", found)
+	}
+	os.Remove(next.root + "/cut")
+	old.succeeds(next.source(), "pull", "delta")
+	old.do("start", "60")
+	if found := old.python(rows); found != "1" {
+		t.Errorf("%s rows were carried", found)
+	}
 }

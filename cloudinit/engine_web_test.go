@@ -167,4 +167,3 @@ func TestFreezeEndsWhatDoesNotEnd(t *testing.T) {
 	}
 	old.do("thaw")
 }
-

@@ -138,13 +138,16 @@ func (m *Machine) DeliverKey(ctx context.Context, key string) error {
 
 // MachineStatus is how a droplet sees itself.
 type MachineStatus struct {
-	App         string            `json:"app"`
-	Release     string            `json:"release"`
-	Attempt     string            `json:"attempt"`
-	Boot        StepState         `json:"boot"`
-	FailedStep  string            `json:"failed_step"`
-	Services    []Service         `json:"services"`
-	Certificate *Certificate      `json:"certificate"` // nil: none yet
+	App         string       `json:"app"`
+	Release     string       `json:"release"`
+	Attempt     string       `json:"attempt"`
+	Boot        StepState    `json:"boot"`
+	FailedStep  string       `json:"failed_step"`
+	Services    []Service    `json:"services"`
+	Certificate *Certificate `json:"certificate"` // nil: none yet
+	// Issued are the certificates of the last seven days that the droplet has a
+	// copy of, oldest first; nil on droplets that were made before they told.
+	Issued      []Issuance        `json:"issued"`
 	FailedUnits []string          `json:"failed_units"`
 	Images      map[string]string `json:"images"` // reference to digest
 	// State is what it says of its data; nil where the profile has none, and on
@@ -164,6 +167,13 @@ type Service struct {
 type Certificate struct {
 	Names    []string  `json:"names"`
 	NotAfter time.Time `json:"not_after"`
+}
+
+// An Issuance is one certificate that an authority issued for the site, to this
+// droplet or to one that it was carried on from.
+type Issuance struct {
+	At    int64    `json:"at"` // unix seconds, the clock of the droplet that asked
+	Names []string `json:"names"`
 }
 
 // Status asks the droplet how it is. The text in it is safe to show, and a
@@ -190,6 +200,9 @@ func (s *MachineStatus) clean() {
 	}
 	if s.Certificate != nil {
 		s.Certificate.Names = lines(s.Certificate.Names)
+	}
+	for i := range s.Issued {
+		s.Issued[i].Names = lines(s.Issued[i].Names)
 	}
 	s.FailedUnits = lines(s.FailedUnits)
 	s.State.clean()

@@ -1,6 +1,8 @@
 package droplets_test
 
 import (
+	"archive/tar"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -108,6 +110,30 @@ func TestEquip(t *testing.T) {
 	}
 	if !strings.HasPrefix(m.HostKey(), "ssh-ed25519 ") {
 		t.Errorf("the host key %q", m.HostKey())
+	}
+}
+
+// TestPack: the archive is whole, and each file has its mode.
+func TestPack(t *testing.T) {
+	packed, err := droplets.StateKit{Engine: []byte("engine"), Spec: []byte("{}")}.Pack()
+	if err != nil || len(packed)%512 != 0 || !bytes.HasSuffix(packed, make([]byte, 1024)) {
+		t.Fatalf("%d bytes, %v", len(packed), err)
+	}
+	var got []string
+	r := tar.NewReader(bytes.NewReader(packed))
+	for {
+		h, err := r.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(r)
+		got = append(got, fmt.Sprintf("%s %o %s", h.Name, h.Mode, body))
+	}
+	if want := "opt/cattle/state 700 engine, etc/cattle/state.json.new 600 {}"; strings.Join(got, ", ") != want {
+		t.Errorf("got %s", got)
 	}
 }
 

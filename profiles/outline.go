@@ -29,7 +29,15 @@ type ServiceOutline struct {
 	// Bound are folders and files beside the compose files that it mounts, which
 	// no droplet has; Kept are its other mounts, as they are written.
 	Bound, Kept []string
+	// Named are the mounts of named volumes that it may write to: the volume, and
+	// where it is in the container.
+	Named []NamedMount
+	// Env is its environment as it is written, references and all.
+	Env map[string]string
 }
+
+// A NamedMount is a named volume in a container.
+type NamedMount struct{ Volume, Target string }
 
 // A Need is a variable that a file asks for.
 type Need struct {
@@ -142,9 +150,17 @@ func (s *ServiceOutline) add(n *node) {
 		s.EnvFiles = append(s.EnvFiles, file)
 	}
 	for _, item := range itemsOf(n.get("volumes")) {
-		source, _, _ := strings.Cut(item.value, ":")
+		source, rest, _ := strings.Cut(item.value, ":")
+		target, options, _ := strings.Cut(rest, ":")
 		if named := item.get("source"); named != nil {
 			source = named.value
+		}
+		if to := item.get("target"); to != nil {
+			target = to.value
+		}
+		readOnly := strings.Contains(options, "ro") || item.get("read_only") != nil
+		if volumeName.MatchString(source) && strings.HasPrefix(target, "/") && !readOnly {
+			s.Named = append(s.Named, NamedMount{source, target})
 		}
 		s.Volumes = append(s.Volumes, source)
 		switch {
@@ -154,9 +170,28 @@ func (s *ServiceOutline) add(n *node) {
 			s.Kept = append(s.Kept, item.value)
 		}
 	}
+	s.environment(n.get("environment"))
 	for _, item := range itemsOf(n.get("healthcheck").get("test")) {
 		if path, ok := HealthPath(item.value); ok {
 			s.Health = path
+		}
+	}
+}
+
+// environment lays variables over those that are known, in either form.
+func (s *ServiceOutline) environment(env *node) {
+	if env == nil {
+		return
+	}
+	if s.Env == nil {
+		s.Env = map[string]string{}
+	}
+	for _, f := range env.fields {
+		s.Env[f.key.value] = f.value.value
+	}
+	for _, item := range env.items {
+		if name, value, is := strings.Cut(item.value, "="); is {
+			s.Env[name] = value
 		}
 	}
 }
@@ -191,7 +226,10 @@ func itemsOf(n *node) []*node {
 
 var (
 	variable = regexp.MustCompile(`\$\{[A-Za-z_]\w*:?-([^}]*)\}`)
-	portForm = regexp.MustCompile(`^[0-9]{1,5}$`)
+	// volumeName is a named volume: what begins with a dot, a slash or a tilde is a
+	// path.
+	volumeName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]*$`)
+	portForm   = regexp.MustCompile(`^[0-9]{1,5}$`)
 	// asked finds the address in a health check: curl, wget and the like.
 	asked = regexp.MustCompile(`https?://(?:localhost|127\.0\.0\.1|0\.0\.0\.0|\[::1\])(?::[^/\s"']*)?(/[^\s"'|;&)]*)?`)
 )

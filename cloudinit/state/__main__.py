@@ -62,6 +62,8 @@ def fault(error: Exception) -> machine.Fault:
 
 
 os.umask(0o022)
+# A forced command may be started without the folders of a machine's administrator.
+os.environ["PATH"] = os.environ.get("PATH", "/usr/bin:/bin") + ":/usr/sbin:/sbin"
 try:
     main(sys.argv[1:])
 except BrokenPipeError:

@@ -75,9 +75,11 @@ def settle(held_before: bool) -> None:
     write that nginx let through must not fail."""
     if held_before:
         wait_for_release()
-    each(entries.of(machine.spec()), lambda entry: entry.release())
-    web.flag_off()
-    resume()
+    try:
+        each(entries.of(machine.spec()), lambda entry: entry.release())
+    finally:
+        web.flag_off()
+        resume()
 
 
 def pause() -> None:
@@ -131,7 +133,7 @@ def install_keeper() -> None:
     is nothing to keep."""
     text = f"""[Unit]
 Description=Holds writes while the state is carried to another droplet
-After=docker.service
+After=docker.service cattle-app.service
 StartLimitIntervalSec=0
 
 [Service]
@@ -204,6 +206,15 @@ def keep(_: list[str]) -> None:
         Keeper().run()
 
 
+def hold(entry: entries.Entry) -> None:
+    """What no app has made yet needs no hold."""
+    try:
+        entry.hold(HOLD_S)
+    except machine.Fault as fault:
+        if fault.code != "entry-missing":
+            raise
+
+
 class Keeper:
     def __init__(self):
         self.entries, self.identity = [], ""
@@ -222,8 +233,8 @@ class Keeper:
             if now["phase"] == "new" and self.identity:
                 self.release()
             wanted = now["phase"] in ("frozen", "committed")
-            if wanted and self.identity == now["id"] and not all(entry.still_held() for entry in self.entries):
-                self.release()
+            if wanted and self.identity == now["id"]:
+                self.renew()
             if wanted and self.identity != now["id"] and self.drained(now):
                 self.hold(now["id"])
             if now["until_ms"] and machine.now_ms() >= now["until_ms"] and self.over(now):
@@ -250,7 +261,7 @@ class Keeper:
         told = None
         try:
             self.entries = entries.of(machine.spec())
-            each(self.entries, lambda entry: entry.hold(HOLD_S))
+            each(self.entries, hold)
             self.identity = identity
         except machine.Fault as fault:
             told = fault.told()
@@ -258,6 +269,15 @@ class Keeper:
             self.release()
             time.sleep(0.2)
         machine.store(machine.runtime("held.json"), {"id": identity, "fault": told})
+
+    def renew(self) -> None:
+        """Holds again what let go by itself, as a server does that is started again."""
+        lost = [entry for entry in self.entries if not entry.still_held()]
+        try:
+            each(lost, lambda entry: entry.hold(HOLD_S))
+        except machine.Fault as fault:
+            machine.note(f"{fault.entry} is not held any more: {fault.message}")
+            time.sleep(0.2)
 
     def over(self, now: dict) -> bool:
         """Whether a lease that ran out means that this droplet is to open: after a

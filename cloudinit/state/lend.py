@@ -59,7 +59,7 @@ def rewrite_keys(more: list[str]) -> None:
 def let_in(peer: str) -> None:
     """Lets the packet filter pass the peer, where there is a filter of ours. A
     forwarded port comes from this machine itself, which it always lets in."""
-    if not peer:
+    if peer in ("", "-"):
         return
     address = ipaddress.ip_address(peer)
     if address.is_loopback:

@@ -130,12 +130,14 @@ def load(file: str):
         return None
 
 
-def store(file: str, value, mode: int = 0o644) -> None:
-    write(file, json.dumps(value).encode() + b"\n", mode)
+def store(file: str, value, mode: int = 0o644, durable: bool = True) -> None:
+    write(file, json.dumps(value).encode() + b"\n", mode, durable)
 
 
-def write(file: str, content: bytes, mode: int = 0o644) -> None:
-    """Puts a file in place at once: a crash leaves the old one or the new one."""
+def write(file: str, content: bytes, mode: int = 0o644, durable: bool = True) -> None:
+    """Puts a file in place at once: a crash leaves the old one or the new one. What
+    lies in memory, or is not durable, is not waited for."""
+    durable = durable and not file.startswith(path("/run/"))
     os.makedirs(os.path.dirname(file), exist_ok=True)
     beside = f"{file}.{os.getpid()}.part"
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
@@ -143,9 +145,11 @@ def write(file: str, content: bytes, mode: int = 0o644) -> None:
         os.fchmod(descriptor, mode)
         opened.write(content)
         opened.flush()
-        os.fsync(descriptor)
+        if durable:
+            os.fsync(descriptor)
     os.rename(beside, file)
-    sync_folder(os.path.dirname(file))
+    if durable:
+        sync_folder(os.path.dirname(file))
 
 
 def remove(file: str) -> bool:
@@ -154,7 +158,8 @@ def remove(file: str) -> bool:
         os.unlink(file)
     except FileNotFoundError:
         return False
-    sync_folder(os.path.dirname(file))
+    if not file.startswith(path("/run/")):
+        sync_folder(os.path.dirname(file))
     return True
 
 

@@ -56,7 +56,9 @@ def copy(source: dict, final: bool) -> list[dict]:
         if final:
             mind_still_frozen(before, control.ask({"ask": "phase"}))
     if final:
-        start.begin_checks([entry.name for entry in these])
+        for entry in these:
+            entry.settle()
+        start.begin_checks([result["entry"] for result in results if not result.get("empty")])
     return results
 
 
@@ -116,7 +118,7 @@ class Copies:
     def one(self, entry: entries.Entry) -> None:
         began = time.monotonic()
         try:
-            result = entry.pull(self.link, self.final, lambda done, of: self.progress(entry.name, done, of))
+            result = self.pulled(entry)
             self.results[entry.name] = {"entry": entry.name, "ms": elapsed(began), "estimate_ms": elapsed(began), **result}
         except Exception as error:
             if isinstance(error, OSError) and error.errno == 28:  # no room
@@ -125,6 +127,15 @@ class Copies:
                 error.entry = error.entry or entry.name
             self.faults.append(error)
             self.link.give_up()
+
+    def pulled(self, entry: entries.Entry) -> dict:
+        """What the app on the source never made begins empty here too."""
+        try:
+            return entry.pull(self.link, self.final, lambda done, of: self.progress(entry.name, done, of))
+        except machine.Fault as fault:
+            if fault.code != "entry-missing" or fault.side != "old":
+                raise
+            return {"bytes": 0, "estimate_ms": 0, "digest": "", "equal": True, "empty": True}
 
     def progress(self, name: str, done: int, of: int) -> None:
         with self.telling:

@@ -87,9 +87,11 @@ def start(arguments: list[str]) -> None:
 
 
 def freeze_new(seconds: float) -> None:
+    """Where the droplet was frozen before, what was paused stays so until it opens."""
+    spec, paused = machine.spec(), machine.load(machine.kept("paused.json"))
     web.flag_on()
     phase.write("new", seconds)
-    machine.store(machine.kept("paused.json"), {"services": [], "timers": machine.spec().get("timers") or []})
+    machine.store(machine.kept("paused.json"), {"services": paused["services"] if paused else [], "timers": spec.get("timers") or []})
     machine.write(machine.kept("ready"), b"")
     freeze.start_keeper()
 

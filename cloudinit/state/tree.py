@@ -5,14 +5,19 @@ import hashlib
 import json
 import os
 import stat
+import time
 
 import machine
+
+# A clock stands still for some milliseconds: what was written just now may be
+# written again and look the same.
+SETTLED_NS = 1_000_000_000
 
 
 def digest(folder: str, memory: str) -> dict:
     """{"digest","files","bytes"} of what is below folder. memory: the file that keeps
     the hashes of contents between two calls."""
-    known = machine.load(memory) or {}
+    known, settled = machine.load(memory) or {}, time.time_ns() - SETTLED_NS
     found = list(walk(folder, ""))
     looks = {path: looked(info) for path, info in found if stat.S_ISREG(info.st_mode)}
     fresh = [path for path, look in looks.items() if known.get(path, [None])[0] != look]
@@ -20,7 +25,8 @@ def digest(folder: str, memory: str) -> dict:
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         hashes.update(zip(fresh, pool.map(lambda path: content(os.path.join(folder, path)), fresh)))
     if fresh or len(known) != len(looks):
-        machine.store(memory, {path: [look, hashes[path]] for path, look in looks.items()}, 0o600)
+        old = {path: [look, hashes[path]] for path, look in looks.items() if look[3] < settled}
+        machine.store(memory, old, 0o600, False)
     whole = hashlib.blake2b(digest_size=16)
     for path, info in sorted(found):
         whole.update(line(folder, path, info, hashes.get(path, "")))

@@ -22,6 +22,17 @@ def writes(_: list[str]) -> None:
     found = []
     for entry in entries.of(machine.spec()):
         known = base["entries"].get(entry.name)
-        count = entry.since(known["mark"]) if known else 1
+        count = counted(entry, known)
         found.append({"name": entry.name, "count": count, "unit": entry.unit})
     machine.say({"since_ms": base["since_ms"], "total": sum(one["count"] for one in found), "entries": found})
+
+
+def counted(entry: entries.Entry, known: dict | None) -> int:
+    """An entry that could not be asked before, or that was not there, counts as
+    written to as soon as it is there."""
+    try:
+        return entry.since(known["mark"]) if known else int(not entry.facts()["empty"])
+    except machine.Fault as fault:
+        if fault.code == "entry-missing":
+            return 0
+        raise

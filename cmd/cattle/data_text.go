@@ -27,7 +27,7 @@ func dataText(d *release.DataReport) string {
 		fmt.Fprintf(&b, "restored from the backup %s of %s: what was written after that is not there\n", d.Restored, d.From.UTC().Format(minutes))
 	}
 	if d.Backup != "" {
-		fmt.Fprintf(&b, "backup of before: %s; to look into it: cattle restore --to DIR %[1]s\n", d.Backup)
+		fmt.Fprintf(&b, "backup of before: %s; to look into it: cattle restore --to /root/before %[1]s\n", d.Backup)
 	}
 	return b.String()
 }
@@ -89,8 +89,8 @@ func serverText(s *profiles.Server) string {
 	return strings.Join(s.Databases, ", ") + " of " + s.Service
 }
 
-// dataNotice says in a plan what goes along and for how long writes may wait;
-// last is what was last carried.
+// dataNotice says in a plan what goes along and for how long writes may wait,
+// 0 where there is nothing to carry; last is what was last carried.
 func dataNotice(state map[string]string, last int64, within time.Duration) string {
 	var parts []string
 	for _, name := range slices.Sorted(maps.Keys(state)) {
@@ -99,6 +99,9 @@ func dataNotice(state map[string]string, last int64, within time.Duration) strin
 	text := "state: " + strings.Join(parts, ", ")
 	if last > 0 {
 		text += "; " + size(last) + " when it was carried last"
+	}
+	if within == 0 {
+		return text
 	}
 	return fmt.Sprintf("%s; writes wait for %s at most", text, strings.Replace(within.String(), "m0s", "m", 1))
 }

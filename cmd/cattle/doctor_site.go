@@ -22,10 +22,6 @@ const (
 	// certificateLow is when renewing has failed for days: certbot renews with a
 	// third of the time left, which is 15 days of the shortest that is announced (45).
 	certificateLow = 7 * 24 * time.Hour
-	// Let's Encrypt issues five certificates for a set of names in a week, and
-	// four leave one to try with.
-	weeklyCertificates = 5
-	week               = 7 * 24 * time.Hour
 	// diskFull and memoryLow are percents at which machines begin to fail: images
 	// of the next pull, and the kernel's choice of whom to kill.
 	diskFull  = 90
@@ -163,22 +159,29 @@ func (p *patient) certificate(context.Context) []finding {
 	default:
 		out = append(out, fine("certificate", "%s left, for %s", days(time.Until(c.NotAfter)), strings.Join(c.Names, ", ")))
 	}
-	return append(out, issued(d.vitals.Issued, time.Now()))
+	if w, err := p.world(); err == nil && d.status.Issued != nil && siteOf(p.profile, nil).Limited {
+		out = append(out, issued(release.IssuedFor(p.profile.Domains, d.status.Issued, w.Now)))
+	}
+	return out
 }
 
 func covers(names, wanted []string) bool {
 	return !slices.ContainsFunc(wanted, func(n string) bool { return !slices.Contains(names, n) })
 }
 
-// issued counts what Let's Encrypt has issued within a week. What another
-// computer was issued for the same names is not known here.
-func issued(at []time.Time, now time.Time) finding {
-	recent := slices.DeleteFunc(slices.Clone(at), func(t time.Time) bool { return now.Sub(t) >= week })
-	text := fmt.Sprintf("%d of %d certificates of this week's are used, as far as the droplet knows", len(recent), weeklyCertificates)
-	if len(recent) < weeklyCertificates-1 {
+// issued tells what Let's Encrypt has issued within a week: four of five leave
+// one to try with. What another computer was issued for the same names is not
+// known here.
+func issued(i release.Issued) finding {
+	text := fmt.Sprintf("%d of %d certificates of this week's are used, as far as the droplet knows", i.Count, release.CertificatesPerSet)
+	cure := "release without --no-handoff, which asks for new ones"
+	switch {
+	case i.Count < release.CertificatesPerSet-1:
 		return fine("issuing", "%s", text)
+	case !i.Next.IsZero():
+		cure += "; the next is free " + i.Next.Format("2006-01-02 15:04Z")
 	}
-	return needs("issuing", text, "release without --no-handoff, which asks for new ones; the next is free "+recent[0].Add(week).UTC().Format("2006-01-02 15:04Z"))
+	return needs("issuing", text, cure)
 }
 
 func days(d time.Duration) string { return count(int(d.Hours()/24), "day") }

@@ -18,6 +18,9 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/crypto/ssh"
+
+	"cattle/droplets"
 	"cattle/droplets/release/probe"
 	"cattle/profiles"
 	"cattle/secrets"
@@ -545,6 +548,7 @@ func TestBootedBackup(t *testing.T) {
 }
 
 func (r *rig) backedUp(t *testing.T, name, backup string) {
+	r.sandbox.world.internet.Objects.Login("AKIAEXAMPLE")
 	values := map[string]string{"RESTIC_PASSWORD": "of the repository", "S3_KEY": "AKIAEXAMPLE", "S3_SECRET": "secret-of-the-store"}
 	if backup == "" {
 		backup = r.sftpBackup(t, values)
@@ -586,6 +590,24 @@ func (r *rig) delete(t *testing.T, path string) {
 		t.Fatal(path, err, res)
 	}
 	res.Body.Close()
+}
+
+// sftpBackup tells the world's SFTP server a key, and returns the profile's words for it.
+func (r *rig) sftpBackup(t *testing.T, values map[string]string) string {
+	t.Helper()
+	pair, err := droplets.NewHostKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, _, _, _, err := ssh.ParseAuthorizedKey([]byte(pair.Public))
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := r.sandbox.world.internet.Files
+	files.Login("keeper", public)
+	values["BACKUP_SSH_KEY"] = pair.Private
+	host := strings.TrimSpace(string(ssh.MarshalAuthorizedKey(files.HostKey())))
+	return fmt.Sprintf("backup: {repository: \"sftp:keeper@backup.example.net:/rows\", password: \"${RESTIC_PASSWORD}\", ssh_key: \"${BACKUP_SSH_KEY}\", known_host: \"backup.example.net %s\"}\n", host)
 }
 
 // discards gives up the rows of a release and gets them back from the backup

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"cattle/cloudinit"
 	"cattle/droplets"
@@ -87,34 +88,89 @@ func openPorts(f profiles.Firewall) []string {
 	return sorted(out)
 }
 
+// askLive has the live droplet tell what it was made of, for the differences,
+// and what certificates it knows of, for the plan.
+func (ready *prepared) askLive(ctx context.Context, std stdio, o *release.Operator) (asked answered) {
+	live, c := ready.world.Live, ready.candidate
+	switch {
+	case live == nil || c.NoHandoff && !live.Born:
+		return asked
+	case c.NoHandoff:
+		c.Live = ready.lastWords(ctx, std, o)
+		return asked
+	}
+	told, err := liveTells(ctx, std, o, ready.world)
+	c.Live = told.Status
+	return answered{told.History.Manifest, carriedLast(told.History.Entries), err}
+}
+
+// answered is what the live droplet was made of, or why that is not known.
+type answered struct {
+	manifest *droplets.Manifest
+	carried  int64 // bytes of data that it was given last; 0: none, or not known
+	err      error
+}
+
+// lastWords asks a droplet that is said to be out of reach for the certificates
+// that it knows of: it alone has them, and the release leaves them behind.
+func (ready *prepared) lastWords(ctx context.Context, std stdio, o *release.Operator) *droplets.MachineStatus {
+	if !ready.site.Limited || len(ready.site.Domains) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, lastWordsWithin)
+	defer cancel()
+	var status droplets.MachineStatus
+	err := loggedIn(std, o, func(o *release.Operator) (err error) {
+		status, err = o.LiveStatus(ctx, ready.world)
+		return err
+	})
+	if err != nil {
+		ready.notices = append(ready.notices, "how many certificates were issued this week is not known: "+ready.world.Live.Name+" does not tell; Let's Encrypt issues 5 for a set of names")
+		return nil
+	}
+	return &status
+}
+
+// lastWordsWithin bounds the question to a droplet that may never answer.
+const lastWordsWithin = 3 * time.Second
+
 // differences holds what is ready against what the live droplet was made of;
 // nil, and a notice, where nobody knows that: it is no reason to stop.
-func (ready *prepared) differences(ctx context.Context, std stdio, o *release.Operator) *difference {
+func (ready *prepared) differences(asked answered) *difference {
 	live := ready.world.Live
 	if live == nil || ready.candidate.NoHandoff {
 		return nil
 	}
-	was, err := liveHistory(ctx, std, o, ready.world)
-	if err == nil && was.Manifest == nil {
+	err := asked.err
+	if err == nil && asked.manifest == nil {
 		err = errors.New(live.Name + " was not told what it was made of")
 	}
 	if err != nil {
 		ready.notices = append(ready.notices, "what changes besides is not shown: "+err.Error())
 		return nil
 	}
-	ready.notices = append(ready.notices, stateChanges(live.Name, was.Manifest.State, ready.candidate.Manifest.State)...)
-	ready.carriedLast = carriedLast(was.Entries)
-	return compare(was.Manifest, ready.candidate.Manifest)
+	ready.notices = append(ready.notices, stateChanges(live.Name, asked.manifest.State, ready.candidate.Manifest.State)...)
+	ready.carriedLast = asked.carried
+	return compare(asked.manifest, ready.candidate.Manifest)
 }
 
-// liveHistory logs in to the live droplet, as a plan does for this alone.
-func liveHistory(ctx context.Context, std stdio, o *release.Operator, w *release.World) (h droplets.History, err error) {
+// liveTells asks the live droplet, as a plan does for this alone.
+func liveTells(ctx context.Context, std stdio, o *release.Operator, w *release.World) (told release.Told, err error) {
+	err = loggedIn(std, o, func(o *release.Operator) (err error) {
+		told, err = o.AskLive(ctx, w)
+		return err
+	})
+	return told, err
+}
+
+// loggedIn gives a login to an operator without one, for as long as it asks.
+func loggedIn(std stdio, o *release.Operator, ask func(*release.Operator) error) (err error) {
 	reader := *o
 	if reader.Login == nil {
 		if reader.Login, err = login(std); err != nil {
-			return h, err
+			return err
 		}
 		defer reader.Login.Close()
 	}
-	return reader.History(ctx, w)
+	return ask(&reader)
 }

@@ -36,12 +36,12 @@ func examplesNotRun() map[string]string {
 		"cattle sandbox":           "it serves until it is interrupted",
 		"cattle demo":              "make demo runs it",
 		"cattle release --build":   "docker or podman; see build.txtar",
+		"cattle backup":            "wants a repository of backups; see backup.txtar",
+		"cattle restore":           "wants a repository of backups; see backup.txtar",
 		"cattle release --restore": "wants a repository of backups; see data.txtar",
 		"cattle rollback --carry":  "wants a profile with state; see data.txtar",
 		"cattle rollback --disc":   "wants a profile with state; see data.txtar",
 		"cattle rehearse":          "needs machines that boot, and root",
-		"cattle backup":            "wants a repository of backups; see backup.txtar",
-		"cattle restore":           "wants a repository of backups; see backup.txtar",
 		"cattle doctor --measure":  "it asks before it spends",
 	}
 }

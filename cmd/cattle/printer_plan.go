@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"cattle/cmd/cattle/terminal"
 	"cattle/droplets/release"
@@ -20,6 +21,7 @@ type planJSON struct {
 	Diff    *difference  `json:"diff,omitempty"`
 	Cost    costJSON     `json:"cost"`
 	Quota   *quotaJSON   `json:"quota,omitempty"`
+	Issued  *issuedJSON  `json:"certificates,omitempty"`
 	Notices []string     `json:"notices,omitempty"`
 }
 
@@ -44,6 +46,27 @@ type stepJSON struct {
 type quotaJSON struct {
 	Droplets int `json:"droplets"`
 	Limit    int `json:"limit"`
+}
+
+// issuedJSON are certificates that were issued in the last seven days for one
+// exact set of names, as far as the live droplet knows.
+type issuedJSON struct {
+	Names  []string   `json:"names"`
+	Issued int        `json:"issued"`
+	Limit  int        `json:"limit"`
+	Next   *time.Time `json:"next,omitempty"` // when the next may be asked for
+}
+
+// issuedToJSON is nil where there are none.
+func issuedToJSON(i release.Issued) *issuedJSON {
+	if i.Count == 0 {
+		return nil
+	}
+	out := &issuedJSON{Names: i.Names, Issued: i.Count, Limit: release.CertificatesPerSet}
+	if !i.Next.IsZero() {
+		out.Next = &i.Next
+	}
+	return out
 }
 
 // planNames is how wide the names of a plan's lines are; hooks have longer ones.
@@ -79,6 +102,9 @@ func printPlan(w io.Writer, width int, p *release.Plan, differs *difference, not
 	if limit := p.World.Account.DropletLimit; limit > 0 {
 		row("quota:", fmt.Sprintf("%d of %d droplets now, one more while it runs", p.World.InAccount, limit))
 	}
+	if p.Issued.Count > 0 && p.Site.Limited {
+		row("certificates:", p.Issued.String())
+	}
 	row("cost:", cost(p.Cost))
 	for _, n := range notices {
 		row("note:", n)
@@ -97,6 +123,9 @@ func planToJSON(p *release.Plan, notices []string) planJSON {
 	}
 	if limit := p.World.Account.DropletLimit; limit > 0 {
 		out.Quota = &quotaJSON{p.World.InAccount, limit}
+	}
+	if p.Site.Limited {
+		out.Issued = issuedToJSON(p.Issued)
 	}
 	return out
 }

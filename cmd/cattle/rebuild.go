@@ -18,7 +18,7 @@ func rebuildCommand(std stdio) *cli.Command {
 		Name: "rebuild", Usage: "put the live version on a fresh, freshly patched droplet", OnUsageError: usage,
 		Description: "    cattle rebuild\n" +
 			"    cattle rebuild --if-older-than 7d --if-updates  # every night, from a timer",
-		Flags: append(append(executeFlags(), dataFlags()...), reportFlag(), keepFailedFlag(), noHandoffFlag(),
+		Flags: append(append(executeFlags(), dataFlags()...), reportFlag(), keepFailedFlag(), noHandoffFlag(), spendFlag(),
 			&cli.StringFlag{Name: "if-older-than", Usage: "only if the live droplet is at least this old: `7d`, 36h"},
 			&cli.BoolFlag{Name: "if-updates", Usage: "only if a fresh droplet would have newer packages than the live one"}),
 		Action: withPage(std, func(std stdio, c *cli.Context) error {
@@ -27,7 +27,7 @@ func rebuildCommand(std stdio) *cli.Command {
 			}
 			return rebuild(c.Context, std, rebuildIf{c.String("if-older-than"), c.Bool("if-updates")}, releaseOptions{
 				verb: "rebuild", file: c.String("file"), json: c.Bool("json"), dryRun: c.Bool("dry-run"),
-				keepFailed: c.Bool("keep-failed"), noHandoff: c.Bool("no-handoff"), data: dataOptionsOf(c),
+				keepFailed: c.Bool("keep-failed"), noHandoff: c.Bool("no-handoff"), spend: c.Bool("spend-certificate"), data: dataOptionsOf(c),
 			})
 		}),
 	}

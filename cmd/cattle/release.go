@@ -23,6 +23,10 @@ func noHandoffFlag() cli.Flag {
 	return &cli.BoolFlag{Name: "no-handoff", Usage: "ask for new certificates; for when the live droplet cannot be reached"}
 }
 
+func spendFlag() cli.Flag {
+	return &cli.BoolFlag{Name: "spend-certificate", Usage: "ask for a certificate though five of a week were issued for the same names"}
+}
+
 func noSnapshotFlag() cli.Flag {
 	return &cli.BoolFlag{Name: "no-snapshot", Usage: "install everything anew, though a snapshot of cattle bake would fit"}
 }
@@ -35,13 +39,13 @@ func releaseCommand(std stdio) *cli.Command {
 			"    cattle release --report v1.2.0.html v1.2.0\n" +
 			"    cattle release --plan v1.2.0.plan  # what was planned, or nothing\n" +
 			"    cattle release --restore v1.2.0    # the live droplet is lost: with the data of the newest backup",
-		ArgsUsage: "VERSION", OnUsageError: usage, Flags: append(append(executeFlags(), dataFlags()...), reportFlag(), keepFailedFlag(), noHandoffFlag(), noSnapshotFlag(), buildFlag(),
+		ArgsUsage: "VERSION", OnUsageError: usage, Flags: append(append(executeFlags(), dataFlags()...), reportFlag(), keepFailedFlag(), noHandoffFlag(), spendFlag(), noSnapshotFlag(), buildFlag(),
 			&cli.StringFlag{Name: "plan", Usage: "carry out the plan in this `FILE` of cattle plan --out, or refuse where it does not hold any more"}),
 		Action: withPage(std, func(std stdio, c *cli.Context) error {
 			opts := releaseOptions{
 				verb: "release", file: c.String("file"), version: c.Args().First(), pins: noPins,
 				json: c.Bool("json"), dryRun: c.Bool("dry-run"), keepFailed: c.Bool("keep-failed"), noHandoff: c.Bool("no-handoff"),
-				noSnapshot: c.Bool("no-snapshot"), build: c.Bool("build"), planPath: c.String("plan"), data: dataOptionsOf(c),
+				noSnapshot: c.Bool("no-snapshot"), build: c.Bool("build"), spend: c.Bool("spend-certificate"), planPath: c.String("plan"), data: dataOptionsOf(c),
 			}
 			if opts.planPath != "" {
 				return releasePlan(c, std, opts)
@@ -57,7 +61,7 @@ func releaseCommand(std stdio) *cli.Command {
 type releaseOptions struct {
 	verb, file, version                 string
 	json, dryRun, keepFailed, noHandoff bool
-	noSnapshot, build                   bool
+	noSnapshot, build, spend            bool
 	data                                dataOptions
 	built                               *built // what --build made
 	pins                                pinSource
@@ -113,8 +117,9 @@ func releaseLoaded(ctx context.Context, std stdio, o *release.Operator, p *profi
 	if p.Release.Guard && opts.noHandoff {
 		ready.notices = append(ready.notices, "this release is not guarded: --no-handoff says that the live droplet cannot be reached")
 	}
-	ready.candidate.NoHandoff, ready.candidate.NoSnapshot = opts.noHandoff, opts.noSnapshot
+	ready.candidate.NoHandoff, ready.candidate.NoSnapshot, ready.candidate.SpendCertificate = opts.noHandoff, opts.noSnapshot, opts.spend
 	opts.data.apply(o, ready.candidate)
+	asked := ready.askLive(ctx, std, o)
 	plan, err := release.PlanRelease(opts.verb, ready.site, ready.world, ready.candidate)
 	if err != nil {
 		return err
@@ -126,9 +131,13 @@ func releaseLoaded(ctx context.Context, std stdio, o *release.Operator, p *profi
 	if !opts.dryRun {
 		o.By, o.RunHook = author(ctx, std, p.Dir), hooksIn(ctx, p.Dir)
 	}
-	differs := ready.differences(ctx, std, o)
+	differs := ready.differences(asked)
 	if len(p.State) > 0 {
-		ready.notices = append(ready.notices, dataNotice(ready.candidate.Manifest.State, ready.carriedLast, p.Release.MaxFreeze))
+		within := p.Release.MaxFreeze
+		if ready.world.Live == nil || opts.noHandoff {
+			within = 0
+		}
+		ready.notices = append(ready.notices, dataNotice(ready.candidate.Manifest.State, ready.carriedLast, within))
 	}
 	return carryOut(ctx, std, o, plan, differs, ready.notices, opts.json, opts.dryRun)
 }

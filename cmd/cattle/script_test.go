@@ -82,6 +82,7 @@ func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 		"live":   waitLive,
 		"billed": billed,
 		"update": update,
+		"renew":  renew,
 		"retag":  retag,
 		"sink":   sinkOpens,
 		"heard":  heard,
@@ -237,6 +238,16 @@ func waitLive(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	}
 	ts.Fatalf("%s did not become live", args[0])
+}
+
+// renew TIMES: somebody forces certbot on the live droplet.
+func renew(ts *testscript.TestScript, neg bool, args []string) {
+	times, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	cloud := boxOf(ts).cloud
+	for range times {
+		ts.Check(cloud.Renew(cloud.Snapshot().ReservedIPs[0].Droplet))
+	}
 }
 
 // update: the distribution has newer packages from now on.

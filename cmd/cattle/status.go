@@ -45,9 +45,10 @@ type statusJSON struct {
 	// Snapshots are those of cattle bake.
 	Snapshots []snapshotJSON `json:"snapshots,omitempty"`
 	// State is of the live droplet's data, where it could be asked.
-	State   *stateJSON `json:"state,omitempty"`
-	Monthly float64    `json:"monthly_usd"`
-	unread  error      // why the snapshots are not known
+	State   *stateJSON  `json:"state,omitempty"`
+	Issued  *issuedJSON `json:"certificates,omitempty"`
+	Monthly float64     `json:"monthly_usd"`
+	unread  error       // why the snapshots are not known
 }
 
 type snapshotJSON struct {
@@ -88,13 +89,12 @@ func status(ctx context.Context, std stdio, file string, asJSON bool) error {
 		return err
 	}
 	defer o.Login.Close()
-	asked := make(chan *droplets.StateBrief, 1)
-	go func() { asked <- liveBrief(ctx, o, site, w) }()
+	asked := askLive(ctx, o, site, w)
 	verdict, standbys := o.Check(ctx, site, w)
-	brief := <-asked
+	said := <-asked
 	out := statusOf(site, w, verdict)
 	out.add(standbys)
-	out.State = briefToJSON(brief)
+	out.State, out.Issued = briefToJSON(said), issuedOf(site, w, said)
 	if asJSON {
 		err = writeJSON(std.out, out)
 	} else {
@@ -103,16 +103,58 @@ func status(ctx context.Context, std stdio, file string, asJSON bool) error {
 	if !verdict.Serving {
 		return errors.Join(err, &notServing{site.App, verdict.Err, w, standbys})
 	}
-	if wrong := append(notReady(standbys), append(heldFailure(brief, w), keptFailures(brief)...)...); len(wrong) > 0 {
+	brief := briefOf(said)
+	if wrong := slices.Concat(notReady(standbys), heldFailure(brief, w), keptFailures(brief)); len(wrong) > 0 {
 		err = errors.Join(err, &needing{wrong})
 	}
 	return err
 }
 
-// logInIfCan finds the operator's SSH key where there is a standby to look at, or data.
+// askLiveWithin bounds the question to the live droplet, login included.
+const askLiveWithin = 5 * time.Second
+
+// askLive has the live droplet tell how it is; nil where there is nothing to
+// ask it, or it does not tell: whether it serves is asked as visitors do.
+func askLive(ctx context.Context, o *release.Operator, site release.Site, w *release.World) <-chan *droplets.MachineStatus {
+	out := make(chan *droplets.MachineStatus, 1)
+	if o.Login == nil || !askable(site, w) {
+		out <- nil
+		return out
+	}
+	go func() {
+		ctx, cancel := context.WithTimeout(ctx, askLiveWithin)
+		defer cancel()
+		s, err := o.LiveStatus(ctx, w)
+		if err != nil {
+			out <- nil
+			return
+		}
+		out <- &s
+	}()
+	return out
+}
+
+// askable tells that there is a droplet which knows of certificates, or of data.
+func askable(site release.Site, w *release.World) bool {
+	return (limited(site) || site.State || site.Backups) && w.Live != nil && w.Live.Born
+}
+
+// limited tells that certificates for the site's names are counted.
+func limited(site release.Site) bool { return site.Limited && len(site.Domains) > 0 }
+
+// issuedOf is how many certificates were issued for the site's names; nil where
+// nobody told.
+func issuedOf(site release.Site, w *release.World, said *droplets.MachineStatus) *issuedJSON {
+	if said == nil || !limited(site) {
+		return nil
+	}
+	return issuedToJSON(release.IssuedFor(site.Domains, said.Issued, w.Now))
+}
+
+// logInIfCan finds the operator's SSH key where there is a droplet to look into.
 // Without one less is looked at; one that was named and cannot be read is an error.
 func logInIfCan(std stdio, o *release.Operator, site release.Site, w *release.World) (err error) {
-	if len(w.Standbys) == 0 && !(site.State || site.Backups) {
+	if len(w.Standbys) == 0 && !askable(site, w) {
 		return nil
 	}
 	if o.Login, err = login(std); errors.Is(err, droplets.ErrNoSSHKey) {
@@ -290,6 +332,9 @@ func (s statusJSON) print(std stdio, now time.Time) error {
 	}
 	if s.unread != nil {
 		fmt.Fprintf(&b, "snapshots, if there are any, could not be read: %v\n", s.unread)
+	}
+	if s.Issued != nil {
+		fmt.Fprintf(&b, "certificates: %d of %d issued in 7 days for this set of names\n", s.Issued.Issued, s.Issued.Limit)
 	}
 	fmt.Fprintf(&b, "all of it: $%.2f a month\n", s.Monthly)
 	return say(std.out, b.String())

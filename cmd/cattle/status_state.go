@@ -21,24 +21,21 @@ type stateJSON struct {
 	Backup *keptJSON `json:"backup,omitempty"`
 }
 
-// liveBrief asks the live droplet for what it says of its data; nil where
-// nobody could be asked, or where it has nothing to say.
-func liveBrief(ctx context.Context, o *release.Operator, site release.Site, w *release.World) *droplets.StateBrief {
-	if !(site.State || site.Backups) || o.Login == nil || w.Live == nil || !w.Live.Born {
-		return nil
-	}
-	b, err := o.StateOf(ctx, w)
-	if err != nil {
-		return nil // whether the site serves is seen from outside
-	}
-	return b
-}
-
-func briefToJSON(b *droplets.StateBrief) *stateJSON {
+// briefToJSON is nil where the droplet has nothing to say of data.
+func briefToJSON(said *droplets.MachineStatus) *stateJSON {
+	b := briefOf(said)
 	if b == nil || b.Phase == "" {
 		return nil
 	}
 	return &stateJSON{string(b.Phase), moment(b.Since), moment(b.Until), keptToJSON(b.Backup)}
+}
+
+// briefOf is what the live droplet says of its data; nil where it does not.
+func briefOf(said *droplets.MachineStatus) *droplets.StateBrief {
+	if said == nil {
+		return nil
+	}
+	return said.State
 }
 
 // moment is a droplet's time in milliseconds; zero for none.

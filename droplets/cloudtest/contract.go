@@ -142,13 +142,14 @@ func (m Target) status(t *testing.T) {
 		FailedStep                  string `json:"failed_step"`
 		Services                    []struct{ Name, State, Health string }
 		Certificate                 any
+		Issued                      []any
 		FailedUnits                 []string `json:"failed_units"`
 		Images                      map[string]string
 	}
 	if err := json.Unmarshal(out, &s); err != nil {
 		t.Fatalf("status: %v: %s", err, out)
 	}
-	if s.App != m.App || s.Release != m.Release || s.Attempt != m.Attempt || s.Boot != "ok" || s.FailedStep != "" || s.Certificate != nil {
+	if s.App != m.App || s.Release != m.Release || s.Attempt != m.Attempt || s.Boot != "ok" || s.FailedStep != "" || s.Certificate != nil || s.Issued == nil || len(s.Issued) > 0 {
 		t.Errorf("status: %s", out)
 	}
 	if len(s.Services) == 0 || len(s.FailedUnits) != 0 {

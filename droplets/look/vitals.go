@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"cattle/droplets"
 )
@@ -19,12 +17,9 @@ type Vitals struct {
 	Memory     int64 // bytes
 	MemoryFree int64 // bytes that a program could have
 	Reboot     bool  // an update waits for one
-	// Issued are when the certificates of the site were, as far as the droplet
-	// has them: certbot keeps those that it has renewed.
-	Issued []time.Time
 }
 
-// Feel asks a droplet for its vitals, with four commands on one connection.
+// Feel asks a droplet for its vitals, with three commands on one connection.
 func Feel(ctx context.Context, m *droplets.Machine) (v Vitals, err error) {
 	disk, err := answer(ctx, m, "df", "-P", "-B1", "/")
 	if err == nil {
@@ -40,13 +35,7 @@ func Feel(ctx context.Context, m *droplets.Machine) (v Vitals, err error) {
 	if err != nil {
 		return v, err
 	}
-	if v.Reboot, err = succeeds(answer(ctx, m, "test", "-e", "/run/reboot-required")); err != nil {
-		return v, err
-	}
-	dates, err := answer(ctx, m, "find", "/etc/letsencrypt/archive", "-name", "cert*.pem", "-printf", `%T@\n`)
-	if _, err = succeeds(dates, err); err == nil { // without the folder there was no certificate yet
-		v.Issued, err = parseDates(dates)
-	}
+	v.Reboot, err = succeeds(answer(ctx, m, "test", "-e", "/run/reboot-required"))
 	return v, err
 }
 
@@ -95,18 +84,4 @@ func parseMemory(lines []string) (all, free int64, err error) {
 		return 0, 0, errors.New("/proc/meminfo names no memory")
 	}
 	return all, free, nil
-}
-
-// parseDates reads seconds since 1970, oldest first.
-func parseDates(lines []string) (all []time.Time, err error) {
-	for _, line := range lines {
-		whole, _, _ := strings.Cut(line, ".")
-		n, err := strconv.ParseInt(whole, 10, 40)
-		if err != nil {
-			return nil, fmt.Errorf("find says %q", droplets.Line(line))
-		}
-		all = append(all, time.Unix(n, 0))
-	}
-	slices.SortFunc(all, time.Time.Compare)
-	return all, nil
 }

@@ -30,7 +30,7 @@ func (r *run) certificate(ctx context.Context) error {
 	if r.covered() && !r.dated() {
 		return nil
 	}
-	if astray := r.known(ctx); len(astray) > 0 && !r.keepsNames() {
+	if astray := r.known(ctx, r.site.Domains, r.birth.Attempt); len(astray) > 0 && !r.keepsNames() {
 		if r.covered() {
 			return nil
 		}
@@ -55,10 +55,13 @@ func (r *run) keepsNames() bool {
 	return r.site.DNS && r.records == nil && r.world.Around.Err == nil && len(r.world.dnsFaults(r.site)) == 0
 }
 
-// known is astray once names whose records are right have had their time.
-func (r *run) known(ctx context.Context) []string {
-	astray := r.astray(ctx)
-	for start := time.Now(); len(astray) > 0 && r.keepsNames() && time.Since(start) < knownWithin; astray = r.astray(ctx) {
+// known are the names at which not that attempt answers, or nobody, once names
+// whose records are right have had their time.
+func (r *run) known(ctx context.Context, names []string, attempt string) []string {
+	site := r.site
+	site.Domains = names
+	astray := r.Astray(ctx, site, attempt)
+	for start := time.Now(); len(astray) > 0 && r.keepsNames() && time.Since(start) < knownWithin; astray = r.Astray(ctx, site, attempt) {
 		if pause(ctx, pendingPause) != nil {
 			return astray
 		}
@@ -77,13 +80,8 @@ func (r *run) dated() bool {
 	return r.plan.target == nil && len(r.status.Certificate.Names) > len(r.site.Domains)
 }
 
-// astray are the domains at which somebody else answers, or nobody. It asks
-// as a visitor would, by name.
-func (r *run) astray(ctx context.Context) []string {
-	return r.Astray(ctx, r.site, r.birth.Attempt)
-}
-
-// Astray is the same of any attempt.
+// Astray are the domains at which somebody else than that attempt answers, or
+// nobody. It asks as a visitor would, by name.
 func (o *Operator) Astray(ctx context.Context, site Site, attempt string) []string {
 	there := make([]bool, len(site.Domains))
 	var g errgroup.Group

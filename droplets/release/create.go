@@ -70,6 +70,9 @@ func (p *Plan) birth(ordered time.Time) droplets.Birth {
 	c := p.candidate
 	b := droplets.Birth{Release: c.Release, Attempt: c.Attempt, Digest: c.Digest, HostKey: c.HostKey}
 	lease := leaseFor(p.Site)
+	if len(c.ahead(p.Site)) > 0 {
+		lease += aheadWithin + stopWithin
+	}
 	if p.bakes() {
 		b.Release, b.Bake = "", true
 		lease = bakeLeaseFor(p.Site)

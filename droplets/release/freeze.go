@@ -158,18 +158,24 @@ func (r *run) openBy() time.Duration { return openBy + r.site.MaxFreeze }
 
 // stillHeld finds that nothing was written on the new droplet: what is taken
 // back then is no row. It opens by itself when its operator is not heard of for
-// long, as when his computer sleeps.
+// long, as when his computer sleeps. One that does not answer before that is
+// held: visitors do not wait for it.
 func (r *run) stillHeld(ctx context.Context) error {
-	if r.started.IsZero() || since(r.started) < r.openBy()-commitFor {
+	if r.started.IsZero() {
 		return nil
 	}
-	return r.onNew(ctx, "say whether its writes are held", thawWithin, freezeTry, func(ctx context.Context, m *droplets.Machine) error {
-		s, err := m.Status(ctx)
-		if err == nil && s.State != nil && !s.State.Phase.Holds() {
-			err = &droplets.StateError{Code: droplets.StateEngine, Side: "new", Message: "its writes go by now: to go back would lose them; cattle rollback --carry-data takes them along"}
-		}
+	var s droplets.MachineStatus
+	err := r.onNew(ctx, "say whether its writes are held", thawTry, thawTry, func(ctx context.Context, m *droplets.Machine) (err error) {
+		s, err = m.Status(ctx)
 		return err
 	})
+	if err != nil && since(r.started) < r.openBy()-commitFor {
+		return nil
+	}
+	if err == nil && s.State != nil && !s.State.Phase.Holds() {
+		err = &droplets.StateError{Code: droplets.StateEngine, Side: "new", Message: "its writes go by now: to go back would lose them; cattle rollback --carry-data takes them along"}
+	}
+	return err
 }
 
 // interval is the pause between two health checks of the gate.

@@ -62,7 +62,7 @@ func (p *Plan) beforeSwitch() []Step {
 		return nil
 	}
 	title := fmt.Sprintf("here: %s, for %s at most; failing refuses the release", droplets.Quote(h.BeforeSwitch...), brief(h.Deadline))
-	return []Step{{Name: BeforeSwitch, Title: title, run: (*run).beforeSwitch}}
+	return []Step{{Name: BeforeSwitch, Title: title, run: (*run).beforeSwitch, held: p.moves()}}
 }
 
 func (p *Plan) afterRelease() []Step {

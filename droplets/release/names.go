@@ -28,10 +28,36 @@ type keeper struct {
 	names []string // that shall lead to the address
 	ip    string   // the address; "" while there is none, so that nothing leads to it
 	zones []droplets.Zone
+	// only are the names to look at; nil: all, and those that were the site's.
+	only []string
 }
 
 func (w *World) keeper(site Site) keeper {
-	return keeper{site.App, site.Domains, w.Reserved.IP, w.Around.Zones}
+	return keeper{app: site.App, names: site.Domains, ip: w.Reserved.IP, zones: w.Around.Zones}
+}
+
+// leaves tells that a name is not to be looked at.
+func (k keeper) leaves(name string) bool { return k.only != nil && !slices.Contains(k.only, name) }
+
+// ahead sorts names into those for which no record says yet where they lead, so
+// that what is made for them is all that there is, and those whose records have
+// to be changed.
+func (k keeper) ahead(names []string) (missing, elsewhere []string) {
+	for _, name := range names {
+		z := zoneOf(k.zones, name)
+		if z == nil {
+			continue
+		}
+		changes, faults := k.compareName(z, name)
+		made := !slices.ContainsFunc(changes, func(c recordChange) bool { return c.was.Type != "" })
+		switch {
+		case len(faults) == 0 && len(changes) == 2 && made: // mark and record
+			missing = append(missing, name)
+		case len(faults)+len(changes) > 0:
+			elsewhere = append(elsewhere, name)
+		}
+	}
+	return missing, elsewhere
 }
 
 // A recordChange is one thing to be done with a record.
@@ -82,6 +108,9 @@ func (c recordChange) command() string {
 func (k keeper) compare() (changes []recordChange, faults []Fault) {
 	var homeless []string
 	for _, name := range k.names {
+		if k.leaves(name) {
+			continue
+		}
 		z := zoneOf(k.zones, name)
 		if z == nil {
 			homeless = append(homeless, name)
@@ -182,7 +211,7 @@ func (k keeper) left() (out []recordChange) {
 	for i, z := range k.zones {
 		for _, mark := range z.Records {
 			name := marks(mark, k.app)
-			if name == "" || slices.Contains(k.names, name) {
+			if name == "" || slices.Contains(k.names, name) || k.leaves(name) {
 				continue
 			}
 			theirs := filter(z.Records, func(r droplets.Record) bool { return r.Name == name && r.Type == "A" })

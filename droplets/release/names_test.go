@@ -48,7 +48,7 @@ func TestCompare(t *testing.T) {
 		if strings.Contains(c.has, "CNAME:www") {
 			names = append(names, "www.example.com")
 		}
-		changes, faults := keeper{"blog", names, "198.51.100.7", []droplets.Zone{zoneFrom(c.has)}}.compare()
+		changes, faults := keeper{"blog", names, "198.51.100.7", []droplets.Zone{zoneFrom(c.has)}, nil}.compare()
 		if got := titled(changes); got != c.want {
 			t.Errorf("%s: %q, want %q", c.name, got, c.want)
 		}
@@ -62,7 +62,7 @@ func TestCompare(t *testing.T) {
 // and nothing is taken away.
 func TestCompareWithoutAddress(t *testing.T) {
 	zones := []droplets.Zone{zoneFrom("TXT:_cattle.old:cattle:app:blog A:old:198.51.100.7")}
-	changes, faults := keeper{"blog", []string{"blog.example.com"}, "", zones}.compare()
+	changes, faults := keeper{"blog", []string{"blog.example.com"}, "", zones, nil}.compare()
 	if got := titled(changes); got != "make TXT _cattle.blog.example.com cattle:app:blog; make A blog.example.com the new reserved IP" || len(faults) > 0 {
 		t.Error(got, faults)
 	}
@@ -70,7 +70,7 @@ func TestCompareWithoutAddress(t *testing.T) {
 	if changes, _ := (keeper{app: "blog", zones: alone}).compare(); len(changes) != 1 {
 		t.Error("a mark of nothing stays:", changes)
 	}
-	if _, faults := (keeper{"blog", []string{"old.example.com", "b.example.com"}, "", []droplets.Zone{zoneFrom("A:b:198.51.100.7")}}).compare(); len(faults) != 1 {
+	if _, faults := (keeper{"blog", []string{"old.example.com", "b.example.com"}, "", []droplets.Zone{zoneFrom("A:b:198.51.100.7")}, nil}).compare(); len(faults) != 1 {
 		t.Error("an address that nobody handed over:", faults)
 	}
 }
@@ -86,7 +86,7 @@ func TestZoneOf(t *testing.T) {
 	if z := zoneOf(zones, "example.org"); z != nil {
 		t.Error(z)
 	}
-	_, faults := keeper{"blog", []string{"www.shop.example.co.uk", "shop.example.co.uk"}, "", zones}.compare()
+	_, faults := keeper{"blog", []string{"www.shop.example.co.uk", "shop.example.co.uk"}, "", zones, nil}.compare()
 	if len(faults) != 1 || !strings.Contains(faults[0].Msg, "www.shop.example.co.uk, shop.example.co.uk,") || !strings.HasPrefix(faults[0].Hint, "doctl compute domain create example.co.uk,") {
 		t.Errorf("%+v", faults)
 	}

@@ -39,6 +39,8 @@ type Plan struct {
 	Steps   []Step
 	Changes []Change // against the live release
 	Cost    Cost
+	// Issued are certificates for the site's names; none where nobody knows.
+	Issued Issued
 
 	candidate *Candidate // of a release or rebuild
 	target    *Member    // of a rollback: the standby to go back to
@@ -62,7 +64,7 @@ type Cost struct {
 // PlanRelease plans to put the candidate on a droplet of its own and to move
 // the reserved IP to it. The error is *Preflight.
 func PlanRelease(verb string, site Site, w *World, c *Candidate) (*Plan, error) {
-	if faults := w.preflight(site, c); len(faults) > 0 {
+	if faults := append(w.preflight(site, c), w.certificateFault(verb, site, c)...); len(faults) > 0 {
 		return nil, &Preflight{faults, w.Serving()}
 	}
 	p := &Plan{Verb: verb, Site: site, World: w, Release: c.Release, candidate: c}
@@ -75,9 +77,13 @@ func PlanRelease(verb string, site Site, w *World, c *Candidate) (*Plan, error) 
 	if w.Live != nil && w.Live.Born && !c.NoHandoff {
 		p.Steps = append(p.Steps, Step{Name: "handoff", Title: fmt.Sprintf("carry the certificates over from %s", w.Live.Name), run: (*run).handoff})
 	}
+	p.Steps = append(p.Steps, p.ahead()...)
 	p.Steps = append(p.Steps, p.commit()...)
 	p.Changes = p.changes()
 	p.Cost = p.cost(w.Size(site.Size).PriceMonthly, w.Size(site.Size).PriceHourly)
+	if c.Live != nil {
+		p.Issued = IssuedFor(site.Domains, c.Live.Issued, w.Now)
+	}
 	return p, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"cattle/droplets"
@@ -93,19 +94,27 @@ func (r *run) entry(outcome string) droplets.Entry {
 // History asks the live droplet what it knows of the site: one login. A droplet
 // that was made before there was a history knows nothing, which is no error.
 func (o *Operator) History(ctx context.Context, w *World) (h droplets.History, err error) {
+	return o.askLive(ctx, w, func(context.Context, *droplets.Machine) {})
+}
+
+// askLive is History, with something else that is asked beside it.
+func (o *Operator) askLive(ctx context.Context, w *World, beside func(context.Context, *droplets.Machine)) (h droplets.History, err error) {
 	if w.Live == nil || !w.Live.Born {
 		return h, nil
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, historyWithin, fmt.Errorf("%s did not tell within %s", w.Live.Name, brief(historyWithin)))
 	defer cancel()
-	m, err := droplets.Connect(ctx, o.Dialer, o.Login, w.Live.Address(w.Reserved.IP), w.Live.Birth.HostKey)
+	m, err := o.connectLive(ctx, w)
 	if err != nil {
 		return h, fmt.Errorf("log in to %s: %w", w.Live.Name, err)
 	}
 	defer m.Close()
+	var asked sync.WaitGroup
+	asked.Go(func() { beside(ctx, m) })
 	if h, err = m.History(ctx); droplets.UnknownVerb(err) {
-		return droplets.History{}, nil
+		h, err = droplets.History{}, nil
 	}
+	asked.Wait()
 	return h, err
 }
 

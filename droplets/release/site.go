@@ -56,6 +56,9 @@ type Site struct {
 	// Untrusted is set when the certificates come from a test authority: names
 	// and dates are verified then, the issuer is not.
 	Untrusted bool
+	// Limited is set when they come from Let's Encrypt, which issues five a week
+	// for one set of names.
+	Limited bool
 }
 
 // Cutover is what the switch may cost the public before it is taken back.
@@ -74,6 +77,12 @@ type Candidate struct {
 	// NoHandoff leaves the certificates on the live droplet, for when that one
 	// cannot be reached any more.
 	NoHandoff bool
+	// Live is what the live droplet said of itself; nil where nobody asked, or it
+	// did not tell.
+	Live *droplets.MachineStatus
+	// SpendCertificate asks for a certificate though Let's Encrypt's limit for
+	// the names is reached, as far as the live droplet knows.
+	SpendCertificate bool
 	// NoSnapshot has everything installed anew, as a rebuild does.
 	NoSnapshot bool
 	// State is brought to the droplets whose data is moved; nil where the site

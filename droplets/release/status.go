@@ -79,13 +79,35 @@ func (o *Operator) Pins(ctx context.Context, w *World) (map[string]string, error
 	}
 	ctx, cancel := context.WithTimeout(ctx, reachWithin)
 	defer cancel()
-	m, err := droplets.Connect(ctx, o.Dialer, o.Login, w.Live.Address(w.Reserved.IP), w.Live.Birth.HostKey)
+	s, err := o.LiveStatus(ctx, w)
+	return s.Images, err
+}
+
+// LiveStatus asks the live droplet, which has to be there, how it is: one login.
+func (o *Operator) LiveStatus(ctx context.Context, w *World) (s droplets.MachineStatus, err error) {
+	m, err := o.connectLive(ctx, w)
 	if err != nil {
-		return nil, err
+		return s, err
 	}
 	defer m.Close()
-	s, err := m.Status(ctx)
-	return s.Images, err
+	return m.Status(ctx)
+}
+
+// Told is what the live droplet says to whoever plans.
+type Told struct {
+	History droplets.History
+	Status  *droplets.MachineStatus // nil where it did not tell
+}
+
+// AskLive asks the live droplet what it knows of the site and how it is, both at
+// the same time on one connection.
+func (o *Operator) AskLive(ctx context.Context, w *World) (t Told, err error) {
+	t.History, err = o.askLive(ctx, w, func(ctx context.Context, m *droplets.Machine) {
+		if s, err := m.Status(ctx); err == nil {
+			t.Status = &s
+		}
+	})
+	return t, err
 }
 
 // OlderThan tells whether the live droplet was created at least so long ago.

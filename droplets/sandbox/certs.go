@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -102,7 +103,7 @@ func (c *Cloud) issue(d *droplet, at time.Time) {
 	if fault == "" {
 		cert, key, err := c.ca.sign(names, at)
 		if err == nil {
-			d.Disk.Certificates, err = writeTree(cert, c.ca.pem, key, at)
+			d.Disk.Certificates, err = writeTree(pastCertificates(d.Disk.Certificates), cert, c.ca.pem, key, at)
 		}
 		if err != nil {
 			fault = err.Error()
@@ -115,6 +116,22 @@ func (c *Cloud) issue(d *droplet, at time.Time) {
 		d.Disk.RetryAt = at.Add(retryTimer)
 	}
 	c.touch()
+}
+
+// Renew has a machine obtain its certificate once more, as somebody does who
+// forces certbot to. The error is the CA's refusal.
+func (c *Cloud) Renew(id int) error {
+	now := c.lock()
+	defer c.unlock()
+	d := c.droplet(id)
+	if d == nil {
+		return fmt.Errorf("there is no droplet %d", id)
+	}
+	c.issue(d, now)
+	if d.Disk.IssueFault != "" {
+		return errors.New(d.Disk.IssueFault)
+	}
+	return nil
 }
 
 // refusal is why the CA says no: HTTP-01 has to reach this machine under
@@ -130,7 +147,7 @@ func (c *Cloud) refusal(d *droplet, names []string, now time.Time) string {
 		}
 		for _, s := range ips {
 			ip, _ := netip.ParseAddr(s)
-			if at, _ := c.at(ip); at != d {
+			if at, _ := c.at(ip); !c.answersFor(at, d, now) {
 				return fmt.Sprintf("%s: Invalid response from http://%s/.well-known/acme-challenge/: 404", s, name)
 			}
 		}

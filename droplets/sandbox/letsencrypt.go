@@ -16,12 +16,16 @@ const (
 	lineage     = "cattle" // certbot's --cert-name
 )
 
-// writeTree is /etc/letsencrypt after certbot: live/ has links into archive/.
-func writeTree(cert, chain, key []byte, at time.Time) ([]byte, error) {
+// writeTree is /etc/letsencrypt after certbot: live/ has links into archive/,
+// where the certificates before this one stay.
+func writeTree(before []pastCertificate, cert, chain, key []byte, at time.Time) ([]byte, error) {
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
 	put := func(h tar.Header, content []byte) error {
-		h.Name, h.Size, h.ModTime = path.Join(letsencrypt, h.Name), int64(len(content)), at
+		h.Name, h.Size = path.Join(letsencrypt, h.Name), int64(len(content))
+		if h.ModTime.IsZero() {
+			h.ModTime = at
+		}
 		if h.Typeflag == tar.TypeDir {
 			h.Name += "/"
 		}
@@ -37,17 +41,22 @@ func writeTree(cert, chain, key []byte, at time.Time) ([]byte, error) {
 			err = put(tar.Header{Typeflag: tar.TypeDir, Name: dir, Mode: 0o700}, nil)
 		}
 	}
-	full := append(bytes.Clone(cert), chain...)
+	for i, past := range before {
+		if err == nil {
+			err = put(tar.Header{Typeflag: tar.TypeReg, Name: fmt.Sprintf("archive/%s/cert%d.pem", lineage, i+1), Mode: 0o644, ModTime: past.at}, past.pem)
+		}
+	}
+	full, number := append(bytes.Clone(cert), chain...), len(before)+1
 	for _, f := range []struct {
 		name    string
 		mode    int64
 		content []byte
 	}{{"cert", 0o644, cert}, {"chain", 0o644, chain}, {"fullchain", 0o644, full}, {"privkey", 0o600, key}} {
 		if err == nil {
-			err = put(tar.Header{Typeflag: tar.TypeReg, Name: "archive/" + lineage + "/" + f.name + "1.pem", Mode: f.mode}, f.content)
+			err = put(tar.Header{Typeflag: tar.TypeReg, Name: fmt.Sprintf("archive/%s/%s%d.pem", lineage, f.name, number), Mode: f.mode}, f.content)
 		}
 		if err == nil {
-			link := "../../archive/" + lineage + "/" + f.name + "1.pem"
+			link := fmt.Sprintf("../../archive/%s/%s%d.pem", lineage, f.name, number)
 			err = put(tar.Header{Typeflag: tar.TypeSymlink, Name: "live/" + lineage + "/" + f.name + ".pem", Linkname: link, Mode: 0o777}, nil)
 		}
 	}

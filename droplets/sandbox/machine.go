@@ -32,6 +32,7 @@ type disk struct {
 	IssueAt      time.Time `json:"issue_at"`               // when the certificate that was asked for comes
 	IssueFault   string    `json:"issue_fault,omitempty"`
 	RetryAt      time.Time `json:"retry_at"` // of the timer on the droplet
+	Passes       passes    `json:"passes,omitzero"`
 
 	History  []string `json:"history,omitempty"`  // a line a release, oldest first
 	Manifest string   `json:"manifest,omitempty"` // a line
@@ -70,7 +71,7 @@ func (c *Cloud) powerOff(d *droplet, at time.Time) {
 	if run := c.boot(d); run.ended.IsZero() || run.ended.After(at) {
 		d.Disk.BootAt = time.Time{}
 	}
-	d.Disk.OnAt = time.Time{}
+	d.Disk.OnAt, d.Disk.Passes = time.Time{}, passes{}
 	c.dropGuard(d.ID)
 	c.net.cut(d.ID)
 }

@@ -70,6 +70,8 @@ func plainCommand(line string) string {
 		return "dpkg-query"
 	case strings.Contains(line, "apt list --upgradable"):
 		return "apt"
+	case strings.Contains(line, " "+challengeCommand+" "):
+		return "challenge"
 	}
 	return ""
 }

@@ -102,8 +102,6 @@ func (p place) host(name string) program {
 		return p.docker
 	case "df":
 		return p.df
-	case "find":
-		return p.find
 	case "sendmail", "/usr/sbin/sendmail":
 		return p.sendmail
 	case broughtScript:

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -23,29 +22,5 @@ func (p place) df(_ context.Context, args []string) int {
 		all := int64(p.cloud.shelf.size(d.Size).Disk) << 30
 		fmt.Fprintf(p.stdout, "Filesystem     1-blocks        Used   Available Capacity Mounted on\n/dev/vda1 %d %d %d      10%% /\n", all, all/10, all-all/10)
 	})
-	return 0
-}
-
-// find knows when certificates of the site were issued, and nothing else.
-func (p place) find(_ context.Context, args []string) int {
-	if !slices.Equal(args, []string{"/etc/letsencrypt/archive", "-name", "cert*.pem", "-printf", `%T@\n`}) {
-		return p.fail(1, "find: this machine is a stub, whose find looks for certificates alone")
-	}
-	var out strings.Builder
-	p.with(func(d *droplet, _ time.Time) {
-		if len(d.Disk.Certificates) == 0 {
-			return
-		}
-		names := slices.Sorted(slices.Values(p.cloud.seed(d).manifest.Domains))
-		for _, i := range p.cloud.state.Issued {
-			if slices.Equal(slices.Sorted(slices.Values(i.Names)), names) {
-				fmt.Fprintf(&out, "%d.0000000000\n", i.At.Unix())
-			}
-		}
-	})
-	if out.Len() == 0 {
-		return p.fail(1, "find: '/etc/letsencrypt/archive': No such file or directory")
-	}
-	fmt.Fprint(p.stdout, out.String())
 	return 0
 }

@@ -35,6 +35,8 @@ type Machine struct {
 	TLS      bool              `json:"tls"`
 	// Guard is a stub's dead-man switch: armed, disarmed, or fired and what came of it.
 	Guard string `json:"guard,omitempty"`
+	// Passes is the address that a stub passes ACME challenges on to; "": none.
+	Passes string `json:"passes,omitempty"`
 	// History are the lines that a stub was given to keep, oldest first.
 	History []string `json:"history,omitempty"`
 	// Rows are what a stub's app has taken, in that order; Phase says whether it
@@ -84,6 +86,9 @@ func (c *Cloud) machine(d *droplet, now time.Time) Machine {
 	v := c.status(d, now)
 	m.Boot, m.Failed, m.Fault = v["boot"].(string), v["failed_step"].(string), s.fault
 	m.Secrets, m.TLS = d.Disk.SecretNames, c.certificate(d) != nil
+	if now.Before(d.Disk.Passes.Until) {
+		m.Passes = d.Disk.Passes.To
+	}
 	m.Guard, m.History = c.viewGuard(d.ID), d.Disk.History
 	m.Rows, m.Lent = d.Disk.State.Rows, now.Before(d.Disk.State.LentUntil)
 	if d.Disk.State.Known || s.waits() {

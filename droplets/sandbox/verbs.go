@@ -38,6 +38,7 @@ func (s *session) run(ctx context.Context, command string) int {
 	verb := plainCommand(command)
 	s.plain = verb != ""
 	words, err := splitLine(command)
+	s.words = words
 	if err != nil && !s.plain {
 		return s.fail(2, "bash: -c: line 1: %v", err)
 	}
@@ -71,6 +72,8 @@ func (s *session) do(ctx context.Context, verb string) int {
 		return place{s, ""}.command(ctx, s.words)
 	case len(s.words) > 1 && s.words[0] == stateScript:
 		return s.state(ctx, s.words)
+	case s.plain && verb == "challenge":
+		return s.challenges()
 	case s.plain:
 		return s.installed()
 	}
@@ -236,7 +239,7 @@ func (c *Cloud) status(d *droplet, now time.Time) obj {
 	return obj{
 		"app": m.App, "release": m.Release, "attempt": m.Attempt,
 		"boot": boot, "failed_step": failed, "services": c.services(d, v, now),
-		"certificate": c.viewCertificate(d), "failed_units": []string{}, "images": images, "state": c.brief(d, now),
+		"certificate": c.viewCertificate(d), "issued": c.viewIssued(d, now), "failed_units": []string{}, "images": images, "state": c.brief(d, now),
 	}
 }
 

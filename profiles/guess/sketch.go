@@ -94,6 +94,7 @@ func (s *Sketch) Profile() (text string, doubts []string) {
 		s.composed(p)
 	}
 	s.environment(p)
+	s.state(p)
 	s.machine(p)
 	return p.String(), p.doubts
 }

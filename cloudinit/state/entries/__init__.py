@@ -53,6 +53,10 @@ class Entry:
         "rows" where the kind counts them; "entry" and "ms" are added by the caller."""
         raise NotImplementedError
 
+    def settle(self) -> None:
+        """After a final pull, once all entries are equal and the source was held for
+        all of it: puts in place what had to wait for that."""
+
     def check(self) -> None:
         """What a final pull leaves to be examined beside the start of the app."""
 

@@ -52,31 +52,33 @@ class Files(Entry):
     def serve(self, op: str, request: dict, stream) -> None:
         if op != "tree":
             return super().serve(op, request, stream)
-        stream.send(tree.digest(self.present(), self.memory()))
+        folder = self.present()
+        stream.send({"there": True})
+        stream.send(tree.digest(folder, self.memory()))
 
     def pull(self, link, final: bool, progress) -> dict:
         folder = self.folder()
-        os.makedirs(folder, exist_ok=True)
         if final:
             return self.finish(link, folder, progress)
-        moved = self.rsync(link, folder, progress)
-        with link.open(self.name, "tree") as stream:
-            tree.digest(folder, self.memory())
-            stream.receive()
+        moved, _, _ = self.once(link, folder, progress)
         # Once more, over what is there already: a final pass will take that long.
         began = time.monotonic()
-        moved += self.rsync(link, folder, progress)
-        with link.open(self.name, "tree") as stream:
-            tree.digest(folder, self.memory())
-            there, _ = stream.receive()
-        return {"bytes": moved, "digest": there["digest"], "equal": False, "estimate_ms": since_ms(began)}
+        more, _, there = self.once(link, folder, progress)
+        return {"bytes": moved + more, "digest": there["digest"], "equal": False, "estimate_ms": since_ms(began)}
 
-    def finish(self, link, folder: str, progress) -> dict:
-        """The source is held: it can be digested while rsync is at work."""
+    def once(self, link, folder: str, progress, *more: str) -> tuple[int, dict, dict]:
+        """One pass: bytes moved, the tree here, the tree there. The other side
+        looks through its own while rsync is at work."""
         with link.open(self.name, "tree") as stream:
-            moved = self.rsync(link, folder, progress, "--delete")
+            stream.receive()
+            os.makedirs(folder, exist_ok=True)
+            moved = self.rsync(link, folder, progress, *more)
             here = tree.digest(folder, self.memory())
             there, _ = stream.receive()
+        return moved, here, there
+
+    def finish(self, link, folder: str, progress) -> dict:
+        moved, here, there = self.once(link, folder, progress, "--delete")
         if here["digest"] != there["digest"]:
             # A file may look the same and not be it: now by content.
             moved += self.rsync(link, folder, progress, "--delete", "--checksum")

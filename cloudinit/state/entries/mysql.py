@@ -59,13 +59,11 @@ class MySQL(Server):
             raise machine.Fault("engine", f"{self.service} says that its version is {text[:40]}")
         return Version(kind, (int(found[1]), int(found[2])), f"{kind} {found[0].removeprefix('5.5.5-')}")
 
-    def size(self, session: Session) -> int:
-        there = session.rows("SELECT JSON_ARRAY(schema_name) FROM information_schema.schemata")
-        for database in self.databases:
-            if [database] not in there:
-                raise Absent(f"{self.service} has no database {database}")
-        return session.rows("SELECT CAST(COALESCE(SUM(data_length + index_length), 0) AS UNSIGNED) FROM information_schema.tables "
-                            f"WHERE table_schema IN ({', '.join(map(quoted, self.databases))})")[0]
+    def sizes(self, session: Session) -> dict[str, int]:
+        return dict(session.rows(
+            "SELECT JSON_ARRAY(schema_name, (SELECT CAST(COALESCE(SUM(data_length + index_length), 0) AS UNSIGNED) "
+            "FROM information_schema.tables WHERE table_schema = schema_name)) FROM information_schema.schemata "
+            f"WHERE schema_name IN ({', '.join(map(quoted, self.databases))})"))
 
     def answers(self) -> bool:
         """An image's first server listens on a socket alone, and asks for no password yet."""
@@ -89,6 +87,7 @@ class MySQL(Server):
         return True
 
     def seize(self, deadline_s: float) -> None:
+        self.let_go()
         self.holder = holder = self.session()
         mine = holder.rows("SELECT CONNECTION_ID()")[0]
         with concurrent.futures.ThreadPoolExecutor(1) as beside:
@@ -112,7 +111,7 @@ class MySQL(Server):
         return "" if holder == "NULL" else holder
 
     def let_go(self) -> None:
-        with contextlib.suppress(Absent):  # a server that does not run holds nothing
+        with contextlib.suppress(machine.Fault):  # a server that does not answer holds nothing
             holder = self.seized()
             if holder:
                 self.attempt(f"KILL CONNECTION {holder};\n")
@@ -196,11 +195,11 @@ class MySQL(Server):
             raise
 
     def whole(self, folder: str) -> None:
-        for database in self.databases:
-            with open(self.file(folder, database), "rb") as source:
+        for file in self.dumped(folder):
+            with open(file, "rb") as source:
                 source.seek(max(0, os.path.getsize(source.name) - 200))
                 if b"-- Dump completed" not in source.read():
-                    raise machine.Fault("not-equal", f"the dump of {database} is not whole")
+                    raise machine.Fault("not-equal", f"a dump of {self.name} is not whole")
 
     def sums(self, database: str) -> dict:
         here = f"= {quoted(database)}"

@@ -15,6 +15,7 @@ from entries.server import Absent, Server, Session, Version
 
 NAME = "cattle-hold"  # as which the sessions that hold are known to the server
 ADMIN = "template1"  # a database that every server has, to ask for the others
+END_HOLDERS = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = '{NAME}'"
 GRACE = 1  # seconds that a writer may take to end by itself
 # What decides how a value reads has to be the same on both sides.
 SETTINGS = "; ".join(("SET client_encoding = 'UTF8'", "SET client_min_messages = warning", "SET timezone = 'UTC'", "SET datestyle = 'ISO, YMD'",
@@ -60,12 +61,12 @@ class Postgres(Server):
         number = int(session.lines("SHOW server_version_num")[0])
         return Version("postgres", (number // 10000,), f"postgres {number // 10000}.{number % 10000}")
 
-    def size(self, session: Session) -> int:
-        sizes = dict(session.rows("SELECT json_build_array(datname, pg_database_size(oid)) FROM pg_database"))
-        for database in self.databases:
-            if database not in sizes:
-                raise Absent(f"{self.service} has no database {database}")
-        return sum(sizes[database] for database in self.databases)
+    def sizes(self, session: Session) -> dict[str, int]:
+        return dict(session.rows("SELECT json_build_array(datname, pg_database_size(oid)) FROM pg_database"))
+
+    def ours(self) -> list[str]:
+        with self.session() as session:
+            return list(self.present(session))
 
     def answers(self) -> bool:
         with self.session() as session:
@@ -73,19 +74,22 @@ class Postgres(Server):
 
     def seize(self, deadline_s: float) -> None:
         with self.session() as session:
-            session.lines("ALTER SYSTEM SET default_transaction_read_only = on; SELECT pg_reload_conf()")
+            session.lines(f"{END_HOLDERS}; ALTER SYSTEM SET default_transaction_read_only = on; SELECT pg_reload_conf()")
         self.holder = Holders()
-        for database in self.databases:
+        for database in self.ours():
             session = self.session(database, NAME)
             self.holder.sessions.append(session)
             tables = session.rows(f"SELECT to_json(format('%I.%I', n.nspname, c.relname)) FROM {RELATIONS} "
                                   "AND c.relkind IN ('r', 'p') AND c.relpersistence <> 't' ORDER BY c.oid")
-            self.lock(session, [*tables, "pg_catalog.pg_largeobject"], deadline_s)
+            # Not that of large objects: whoever reads one locks it as a writer
+            # does. They are left to the setting, and to the sums.
+            self.lock(session, tables, deadline_s)
 
     def lock(self, session: Session, tables: list[str], deadline_s: float) -> None:
+        locks = f"; LOCK TABLE {', '.join(tables)} IN SHARE MODE" if tables else ""
         mine = session.rows("SELECT pg_backend_pid()")[0]
         # Of two that wait for each other, the writer is the one to give up.
-        lock = f"SET deadlock_timeout = '10min'; BEGIN READ WRITE; LOCK TABLE {', '.join(tables)} IN SHARE MODE"
+        lock = f"SET deadlock_timeout = '10min'; BEGIN READ WRITE{locks}"
         blocking = (f"FROM pg_stat_activity WHERE pid = ANY(pg_blocking_pids({mine})) "
                     "AND (backend_type = 'autovacuum worker' OR xact_start < clock_timestamp() - interval '%d s')" % GRACE)
         with concurrent.futures.ThreadPoolExecutor(1) as beside, self.session() as other:
@@ -96,16 +100,16 @@ class Postgres(Server):
 
     def seized(self) -> str:
         with self.session() as session:
+            expected = len(self.present(session))
             holders = session.rows("SELECT json_build_array(a.pid, a.backend_start) FROM pg_stat_activity a "
-                                   f"WHERE a.application_name = '{NAME}' AND a.state = 'idle in transaction' ORDER BY 1::text")
+                                   f"WHERE a.application_name = '{NAME}' AND a.state = 'idle in transaction' ORDER BY a.pid")
             readonly = session.lines("SHOW default_transaction_read_only")
-        return json.dumps(holders) if len(holders) == len(self.databases) and readonly == ["on"] else ""
+        return json.dumps(holders) if len(holders) == expected and readonly == ["on"] else ""
 
     def let_go(self) -> None:
         self.ready()  # the setting is on its disk, and would be there after its next start
         with self.session() as session:
-            session.lines(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = '{NAME}'; "
-                          "ALTER SYSTEM RESET default_transaction_read_only; SELECT pg_reload_conf()")
+            session.lines(f"{END_HOLDERS}; ALTER SYSTEM RESET default_transaction_read_only; SELECT pg_reload_conf()")
 
     def accounts(self) -> dict:
         """pg_dumpall's own account of the roles, taken apart: what makes a role is
@@ -182,7 +186,7 @@ class Postgres(Server):
             tables = session.rows(
                 "SELECT json_build_array(format('%I.%I', n.nspname, c.relname), (SELECT json_agg(format('%I', attname) ORDER BY attname) "
                 "FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped)) "
-                f"FROM {RELATIONS} AND c.relkind = 'r' AND c.relpersistence <> 't' ORDER BY 1::text")
+                f"FROM {RELATIONS} AND c.relkind = 'r' AND c.relpersistence <> 't' ORDER BY c.oid")
             tables.append(["pg_catalog.pg_largeobject", ["loid", "pageno", "data"]])
             # Columns by their names: a table that inherits may have them in another order.
             counted = {table: session.rows(
@@ -201,13 +205,13 @@ class Postgres(Server):
 
     def check(self) -> None:
         """A dump has no statistics, without which the app's questions take long."""
-        for database in self.databases:
+        for database in self.ours():
             with self.session(database) as session:
                 session.lines("ANALYZE", 3600)
 
     def whole(self, folder: str) -> None:
-        for database in self.databases:
-            with open(self.file(folder, database), "rb") as source, self.program(["pg_restore", "--file=/dev/null"], stdin=source):
+        for file in self.dumped(folder):
+            with open(file, "rb") as source, self.program(["pg_restore", "--file=/dev/null"], stdin=source):
                 pass
 
     def explain(self, text: str) -> machine.Fault:
@@ -221,7 +225,7 @@ class Postgres(Server):
 
     def counter(self) -> int:
         count = 0
-        for database in self.databases:
+        for database in self.ours():
             with self.session(database) as session:
                 count += session.rows("SELECT coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0) FROM pg_stat_user_tables")[0]
         return count

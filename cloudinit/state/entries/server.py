@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import machine
+import phase
 from entries import Entry
 
 PATIENCE = 60  # seconds for a question that no table's size has a part in
@@ -34,10 +35,17 @@ class Version(NamedTuple):
 
 
 class Absent(machine.Fault):
-    """The service does not run, or has nothing of the databases yet."""
+    """There is no such service, or it has none of the databases: no app has made them yet."""
 
     def __init__(self, message: str):
         super().__init__("entry-missing", message)
+
+
+class Down(machine.Fault):
+    """The service does not run: what it has nobody can tell."""
+
+    def __init__(self, service: str):
+        super().__init__("engine", f"the service {service} does not run")
 
 
 class Session:
@@ -45,13 +53,14 @@ class Session:
     takes longer than most questions."""
 
     def __init__(self, server: "Server", command: list[str]):
-        self.server, self.rest = server, b""
+        self.server, self.rest, self.asked = server, b"", time.monotonic()
         self.errors = tempfile.TemporaryFile()
         self.process = server.start(command, subprocess.PIPE, subprocess.PIPE, self.errors)
 
     def lines(self, sql: str, patience: float = PATIENCE) -> list[str]:
         """What the server answers, a line each. A fault where it refuses."""
-        answer, end = [], time.monotonic() + patience
+        self.asked = time.monotonic()
+        answer, end = [], self.asked + patience
         try:
             self.process.stdin.write(f"{sql};\nSELECT '{END}';\n".encode())
             self.process.stdin.flush()
@@ -82,7 +91,15 @@ class Session:
         raise self.server.fault(self.errors)
 
     def alive(self) -> bool:
-        return self.process.poll() is None
+        """Whether the server still knows the session: a client that asks nothing
+        does not notice that its server was killed. It is asked once a second."""
+        if time.monotonic() - self.asked < 1:
+            return self.process.poll() is None
+        try:
+            self.lines("SELECT 1", 10)
+            return True
+        except machine.Fault:
+            return False
 
     def close(self) -> None:
         """Lets the program end by itself: one that is killed may live on in the container."""
@@ -117,8 +134,8 @@ class Server(Entry):
     def version(self, session: Session) -> Version:
         raise NotImplementedError
 
-    def size(self, session: Session) -> int:
-        """Bytes of the databases; Absent where one of them is not there."""
+    def sizes(self, session: Session) -> dict[str, int]:
+        """Bytes of each database that the server has, ours or not."""
         raise NotImplementedError
 
     def answers(self) -> bool:
@@ -169,6 +186,14 @@ class Server(Entry):
         """What a tool's complaint means."""
         raise NotImplementedError
 
+    def present(self, session: Session) -> dict[str, int]:
+        """Those of ours that are there, with their bytes; Absent where none is."""
+        sizes = self.sizes(session)
+        present = {database: sizes[database] for database in self.databases if database in sizes}
+        if not present:
+            raise Absent(f"{self.service} has no database {', '.join(self.databases)}")
+        return present
+
     # Programs in the container.
 
     def start(self, command: list[str], stdin, stdout, errors) -> subprocess.Popen:
@@ -207,8 +232,10 @@ class Server(Entry):
             text = text.replace(password, "[secret]")
         if "No space left" in text or "is full" in text:
             return machine.Fault("disk-full", f"{self.service} has no room left on its disk")
+        if "no such service" in text:
+            return Absent(f"there is no service {self.service}")
         if "is not running" in text or "no container found" in text or "is restarting" in text:
-            return Absent(f"the service {self.service} does not run")
+            return Down(self.service)
         return self.explain(text)
 
     def ready(self) -> None:
@@ -223,7 +250,7 @@ class Server(Entry):
                 why = fault
                 if fault.code == "wrong-password":
                     raise
-            if isinstance(why, Absent) and not started:
+            if isinstance(why, Down) and not started:
                 machine.compose("up", "--detach", self.service, timeout=STARTS)
                 started = True
             if time.monotonic() > end:
@@ -237,9 +264,14 @@ class Server(Entry):
         try:
             with self.session() as session:
                 facts["version"] = self.version(session).text
-                return {**facts, "bytes": self.size(session), "empty": False}
+                return {**facts, "bytes": sum(self.present(session).values()), "empty": False}
         except Absent:
             return facts
+        except Down:
+            # On a new droplet it was never started; elsewhere it has data that must not be forgotten.
+            if phase.read()["phase"] == "new":
+                return facts
+            raise
 
     def here(self) -> int:
         return self.facts()["bytes"]
@@ -247,7 +279,9 @@ class Server(Entry):
     def hold(self, deadline_s: float) -> None:
         if self.held():
             return
-        self.release()
+        if self.holder:
+            self.holder.close()
+            self.holder = None
         # First of all the note that there is something to undo.
         machine.store(self.note(), secrets.token_hex(8))
         self.seize(deadline_s)
@@ -281,7 +315,7 @@ class Server(Entry):
             case "begin":
                 with self.session() as session:
                     version = self.version(session)
-                    stream.send({"version": version, "size": self.size(session), "hold": self.holding(), **self.accounts()})
+                    stream.send({"version": version, "databases": self.present(session), "hold": self.holding(), **self.accounts()})
             case "dump":
                 database = self.own(request["database"])
                 stream.send(self.describe(database))
@@ -290,7 +324,7 @@ class Server(Entry):
                 # Only now is it known that this was all of it.
                 stream.send({"whole": True})
             case "sums":
-                stream.send({"sums": self.all_sums()})
+                stream.send({"sums": {database: self.sums(self.own(database)) for database in request["databases"]}})
             case "hold":
                 stream.send({"hold": self.holding()})
             case _:
@@ -311,13 +345,14 @@ class Server(Entry):
             if final and not theirs["hold"]:
                 raise machine.Fault("not-frozen", f"{self.service} still lets others write", side="old")
             self.release()
-            wanted = beside.submit(self.asks, link, "sums") if final else None
+            databases = theirs["databases"]
+            wanted = beside.submit(self.asks, link, "sums", databases=list(databases)) if final else None
             self.admit(theirs["before"])
             moved = 0
-            for database in self.databases:
-                moved += self.fetch(link, database, moved, theirs["size"], progress)
+            for database in databases:
+                moved += self.fetch(link, self.own(database), moved, sum(databases.values()), progress)
             self.grant(theirs["after"])
-            found = self.all_sums()
+            found = {database: self.sums(database) for database in databases}
             if final:
                 equal(wanted.result()["sums"], found)
                 if self.asks(link, "hold")["hold"] != theirs["hold"]:
@@ -326,8 +361,8 @@ class Server(Entry):
                 "digest": hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest(), "equal": final,
                 "rows": {table: rows for sums in found.values() for table, (rows, _) in sums["tables"].items()}}
 
-    def asks(self, link, op: str) -> dict:
-        with link.open(self.name, op) as stream:
+    def asks(self, link, op: str, **request) -> dict:
+        with link.open(self.name, op, **request) as stream:
             return stream.receive()[0]
 
     def fits(self, theirs: list) -> None:
@@ -353,12 +388,11 @@ class Server(Entry):
             self.fill(database, stream.receive()[0], feed)
         return moved
 
-    def all_sums(self) -> dict:
-        return {database: self.sums(database) for database in self.databases}
-
     def dump(self, folder: str) -> list[str]:
+        with self.session() as session:
+            present = self.present(session)
         about = {"accounts": self.accounts(), "databases": {}}
-        for database in self.databases:
+        for database in present:
             about["databases"][database] = self.describe(database)
             with open(self.file(folder, database), "wb") as target, self.program(self.dumper(database), stdout=target):
                 pass
@@ -367,15 +401,21 @@ class Server(Entry):
 
     def load(self, folder: str) -> None:
         about = machine.load(os.path.join(folder, "about.json"))
-        if about is None or set(self.databases) - set(about["databases"]):
+        databases = [database for database in self.databases if about and database in about["databases"]]
+        if not databases:
             raise machine.Fault("entry-missing", f"the backup has nothing of {self.name}")
         self.ready()
         self.release()
         self.admit(about["accounts"]["before"])
-        for database in self.databases:
+        for database in databases:
             with open(self.file(folder, database), "rb") as source:
                 self.fill(database, about["databases"][database], lambda file: shutil.copyfileobj(source, file, 1 << 20))
         self.grant(about["accounts"]["after"])
+
+    def dumped(self, folder: str) -> list[str]:
+        """The dumps in a folder."""
+        about = machine.load(os.path.join(folder, "about.json")) or {"databases": {}}
+        return [self.file(folder, database) for database in about["databases"]]
 
     def file(self, folder: str, database: str) -> str:
         """Where a dump lies. Databases may have any name, files may not."""

@@ -21,6 +21,7 @@ class SQLite(Entry):
     def __init__(self, spec: dict):
         super().__init__(spec)
         self.connection: sqlite3.Connection | None = None
+        self.about: dict | None = None  # the files of a finished copy
 
     def file(self) -> str:
         """The database. A fault where docker does not know the volume."""
@@ -103,7 +104,7 @@ class SQLite(Entry):
                 return self.approach(link, progress)
             began = time.monotonic()
             moved, digest, about = self.sync(link, True, progress)
-            self.place(about)
+            self.about = about
             return {"bytes": moved, "digest": digest, "equal": True, "estimate_ms": since_ms(began)}
         except OSError as error:
             # Half of a copy would be in the way of what has room for the whole.
@@ -148,6 +149,10 @@ class SQLite(Entry):
         if "wal" not in parts:
             machine.remove(self.stage() + "/wal")
         return target.moved, digest, about
+
+    def settle(self) -> None:
+        if self.about:
+            self.place(self.about)
 
     def place(self, about: dict) -> None:
         """Puts the finished copy where the app looks for it. The app is down."""

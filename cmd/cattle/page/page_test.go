@@ -259,3 +259,12 @@ func TestNilRecord(t *testing.T) {
 	r.Happened(release.Event{})
 	r.Came(nil)
 }
+
+// TestData: how long writes waited, and what was copied meanwhile.
+func TestData(t *testing.T) {
+	r := told(release.StateOK)
+	r.Came(&release.Report{Data: &release.DataReport{Freeze: 1200 * time.Millisecond, Bytes: 104e6, Entries: []release.DataEntry{{Delta: 1.3e6}},
+		Backup: "1f2e3d4c", Restored: "5a6b7c8d", From: at(0)}})
+	contains(t, written(t, r, page.Outcome{}), "<dt>Writes waited</dt><dd>1.2 s</dd>", "<dd>104.0 MB, 1.3 MB of it while they waited</dd>",
+		"<dd>backup 5a6b7c8d of 2026-11-21 12:00:00 UTC</dd>", "<dt>Backup of before</dt><dd>1f2e3d4c</dd>")
+}

@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -42,10 +43,11 @@ type Bench struct {
 	acked  []ackedRow // what was acknowledged before the schedule began
 	begun  bool       // the scene is put up, and a schedule begins
 
-	ends  bool // the scene's verb takes the site down
-	key   Key
-	seed  uint64
-	tries int // candidates that were rendered
+	skewed atomic.Bool // somebody's clock jumped: what he wrote of a lease may last for hours
+	ends   bool        // the scene's verb takes the site down
+	key    Key
+	seed   uint64
+	tries  int // candidates that were rendered
 
 	verbs  sync.WaitGroup // those of the killed too, who notice it at their next call
 	others sync.WaitGroup // who began before the operators of a schedule

@@ -75,9 +75,10 @@ func keptWatch(i *release.Incomplete) bool {
 }
 
 // stranded tells that the address is at the release that does not serve, as was
-// said, since a hand has taken away what it would have gone back to.
+// said: a hand has taken away what it would have gone back to, or somebody else
+// had released it.
 func stranded(is *sandbox.Machine, refused *release.Refused, s *schedule) bool {
-	return s.traits().hand && is != nil && is.Release == s.scene.break_ && refused.Serving == s.scene.break_
+	return (s.traits().hand || len(s.parts) > 1) && is != nil && is.Release == s.scene.break_ && refused.Serving == s.scene.break_
 }
 
 // couldKnow tells whether the run read where the address leads after the last

@@ -86,12 +86,13 @@ type gift struct {
 }
 
 // givenUp are the rows that are in a backup of a rollback that discarded, or
-// still on a droplet.
+// were on a droplet when it was done.
 func (b *Bench) givenUp() gift {
 	g := gift{rows: map[string]bool{}}
 	for _, r := range b.runs {
 		if r.discards && r.plan != nil {
 			g.until = r.ended
+			g.keeps(r.after.Droplets) // for as long as any standby is
 		}
 	}
 	now := b.Cloud.Snapshot()
@@ -100,18 +101,22 @@ func (b *Bench) givenUp() gift {
 			g.rows[row] = g.rows[row] || k.Reason == "discard"
 		}
 	}
-	for _, d := range now.Droplets {
+	g.keeps(now.Droplets)
+	return g
+}
+
+func (g gift) keeps(droplets []sandbox.Machine) {
+	for _, d := range droplets {
 		for _, row := range d.Rows {
 			g.rows[row] = true
 		}
 	}
-	return g
 }
 
 // judgeLent wants no key to open a droplet any more that a done verb had lent,
 // unless the droplet said nonsense of it.
 func (b *Bench) judgeLent(r *run, s *schedule) {
-	if b.writer == nil || r.err != nil || r.plan == nil || s.wrongAt("/state-return") {
+	if b.writer == nil || r.err != nil || r.plan == nil || len(s.parts) > 1 || s.wrongAt("/state-return") {
 		return
 	}
 	for _, d := range r.after.Droplets {

@@ -57,6 +57,8 @@ func scenes() []*scene {
 		{name: "release, watched", before: two, keep: 1, verb: Releases("v3"), site: watched},
 		{name: "release, watched, gets worse", before: two, keep: 1, break_: "v3", kind: sandbox.FailsLater, fails: true, verb: Releases("v3"), site: watched},
 		{name: "release, pinned", before: two, keep: 1, verb: Releases("v3"), more: rolledBack},
+		{name: "release, a name more", before: two, keep: 1, verb: ReleasesAsking("v3"), more: certified, site: aNameMore, variant: true},
+		{name: "release taken back, a name more", before: two, keep: 1, break_: "v3", fails: true, verb: ReleasesAsking("v3"), more: certified, site: aNameMore, variant: true},
 		{name: "rebuild", before: two, keep: 1, verb: Rebuilds},
 		{name: "rollback", before: two, keep: 1, verb: RollsBack},
 		{name: "gc", before: two, keep: 0, more: orphan, verb: Collects},

@@ -107,6 +107,7 @@ func clocks() []trouble {
 			return sandbox.Fault{Strike: func() {
 				b.mark(a.agent, "has his clock jump by %s", by)
 				a.skew.ahead.Add(int64(by))
+				b.skewed.Store(true)
 			}}
 		}
 	}

@@ -65,6 +65,7 @@ func (w *writer) end() {
 	}
 	w.stop()
 	<-w.done
+	w.wire.cut() // a connection that nobody waits for any more is still being made
 }
 
 // pause has him rest, or go on.
