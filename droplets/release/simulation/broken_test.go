@@ -33,8 +33,8 @@ const (
 func brokenProtocols() []broken {
 	return []broken{
 		{"retire before the confirm", []edit{{switchFile,
-			"\treturn r.move(ctx, r.droplet.ID, r.clear)\n",
-			"\tif err := r.move(ctx, r.droplet.ID, r.clear); err != nil {\n\t\treturn err\n\t}\n\treturn r.retire(ctx)\n"}},
+			"\treturn r.move(ctx, r.droplet.ID, ready)\n",
+			"\tif err := r.move(ctx, r.droplet.ID, ready); err != nil {\n\t\treturn err\n\t}\n\treturn r.retire(ctx)\n"}},
 			"TestEveryFault", "^release taken back, keep 0: ", alwaysGated + "|" + converges + "|" + truthful},
 		{"no second look at the lock", []edit{{switchFile,
 			"if err := r.first(all); err != nil {", "if err := error(nil); err != nil {"}},
