@@ -60,8 +60,8 @@ func (t *table) took(d time.Duration) {
 	t.busy += d
 }
 
-// column is the letter of the nth scene.
-func column(n int) byte { return "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"[n] }
+// column is the letter, or digit, of the nth scene.
+func column(n int) byte { return "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"[n] }
 
 // print writes the table: a line for what went wrong, a column for each scene.
 func (t *table) print() {
