@@ -93,8 +93,8 @@ func (c *Cloud) enter(d *droplet, phase string, at, until time.Time) {
 // attendGrace is how long whoever lost his connection has to come back.
 const attendGrace = 1500 * time.Millisecond
 
-// attend waits for the end of the line; a droplet that is frozen then as it was
-// opens. Whoever attends later takes over.
+// attend waits for the end of the line: the lease of a droplet that is frozen
+// as it was then ends soon. Whoever attends later takes over.
 func (s *session) attend(ctx context.Context) int {
 	var since time.Time
 	var mine int
@@ -109,11 +109,11 @@ func (s *session) attend(ctx context.Context) int {
 		return 1
 	}
 	io.Copy(io.Discard, s.stdin)
-	time.Sleep(attendGrace)
 	s.with(func(d *droplet, now time.Time) {
-		st := d.Disk.State
+		st := &d.Disk.State
 		if st.Phase == phaseFrozen && st.Attended == mine && st.Since.Equal(since) {
-			s.cloud.enter(d, phaseOpen, now, time.Time{})
+			st.Until = now.Add(attendGrace)
+			s.cloud.touch()
 		}
 	})
 	return 0
