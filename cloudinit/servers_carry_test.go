@@ -37,9 +37,11 @@ func TestServersCarry(t *testing.T) {
 	eachServer(t, func(t *testing.T, a, b *serverDroplet) {
 		writer := newDBWriter(t, a, b)
 		handOff(a.stateDroplet, b.stateDroplet)
-		time.Sleep(300 * time.Millisecond)
-		if got := b.do("writes"); got.Total == 0 {
-			t.Error("no writes were counted")
+		// PostgreSQL counts what a session did a second later.
+		for end := time.Now().Add(10 * time.Second); b.do("writes").Total == 0; {
+			if time.Now().After(end) {
+				t.Fatal("no writes were counted")
+			}
 		}
 		if got := b.sql(b.kind.accounts); got != b.kind.wantAccounts {
 			t.Errorf("accounts: %s", got)

@@ -94,6 +94,35 @@ func (m *Machine) Freeze(ctx context.Context, d time.Duration) error {
 	return m.askPhase(ctx, PhaseFrozen, "freeze", seconds(d))
 }
 
+// Attend has the droplet let its writes go as soon as this connection ends,
+// while it is frozen: an operator who is killed holds nobody up. It returns when
+// the droplet has taken note, and stays in effect until then.
+func (m *Machine) Attend(ctx context.Context) error {
+	stop := context.AfterFunc(ctx, func() { m.client.Close() })
+	defer stop()
+	s, err := m.client.NewSession()
+	if err != nil {
+		return orCause(ctx, err)
+	}
+	in, err := s.StdinPipe() // which ends with the connection
+	if err != nil {
+		return err
+	}
+	out, err := s.StdoutPipe()
+	if err == nil {
+		err = s.Start(Quote("/"+stateScript, "attend"))
+	}
+	if err == nil {
+		_, err = bufio.NewReader(io.LimitReader(out, maxStateLine)).ReadSlice('\n')
+	}
+	if err != nil {
+		in.Close()
+		s.Close()
+		return fmt.Errorf("state attend: %w", orCause(ctx, err))
+	}
+	return nil
+}
+
 // CommitFreeze has a frozen droplet stay so, unless it is still the live one
 // after so long. A *StateError of code lapsed means that it had thawed already:
 // what was copied may lack writes.

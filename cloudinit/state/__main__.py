@@ -21,6 +21,7 @@ VERBS = {
     "freeze": ("freeze", "freeze", "state"),
     "commit": ("freeze", "commit", "state"),
     "thaw": ("freeze", "thaw", "state"),
+    "attend": ("attend", "attend", ""),
     "keep": ("freeze", "keep", ""),
     "pull": ("pull", "pull", "pull"),
     "serve": ("link", "serve", ""),

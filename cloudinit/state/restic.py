@@ -78,7 +78,7 @@ class Repository:
         command = ["ssh", "-F", "none", "-o", "BatchMode=yes", "-o", "ConnectTimeout=20", "-o", "ServerAliveInterval=15",
                    "-o", "StrictHostKeyChecking=yes", "-o", "GlobalKnownHostsFile=none",
                    "-o", "UserKnownHostsFile=" + self._keep("known_hosts", self.backup["known_host"]),
-                   "-o", "IdentitiesOnly=yes", "-i", self._keep("key", self._secret(self.backup["ssh_key"]))]
+                   "-o", "IdentitiesOnly=yes", "-i", self._keep("key", key_of(self._secret(self.backup["ssh_key"])))]
         command += ["-p", port] if port else []
         command += ["-l", user] if user else []
         return ["-o", "sftp.command=" + " ".join([*command, "-s", "--", host, "sftp"])]
@@ -258,6 +258,11 @@ def sftp_login(repository: str) -> tuple[str, str, str]:
     login = repository.removeprefix("sftp:").partition(":")[0]
     user, _, host = login.rpartition("@")
     return user, host, ""
+
+
+def key_of(secret: str) -> str:
+    """A private key with its lines, which a file of NAME=VALUE may have in one."""
+    return secret.strip().replace("\\n", "\n") if "\n" not in secret.strip() else secret.strip()
 
 
 def seconds_of(time_text: str) -> float:

@@ -106,9 +106,9 @@ def to_fresh(wanted: str) -> dict:
     too, for Let's Encrypt gives only so many a week."""
     spec = machine.spec()
     with alone(), restic.opened(spec) as repository, scratch("restore") as folder:
-        start.stand_still()
         snapshot = find(repository, wanted)
         copy = fetch(repository, snapshot, folder)
+        start.stand_still()
         missing = put(copy, spec)
         certificates(copy)
     record.write(last_ms=told(snapshot)["at_ms"], last_id=snapshot["short_id"])

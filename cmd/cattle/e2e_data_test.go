@@ -625,7 +625,7 @@ func (r *rig) discards(t *testing.T, before []string) {
 	if id == "" {
 		t.Fatal("it names no backup")
 	}
-	r.must(t, exitDone, "v1", "restore", id, "--live", "--yes")
+	r.must(t, exitDone, "v1", "restore", "--live", "--yes", id)
 	r.holds(t, slices.Concat(before, later))
 	r.must(t, exitDone, "v1", "unpin")
 }

@@ -86,6 +86,7 @@ func relayPorts(p *profiles.Profile) []int {
 type logins struct {
 	registry []profiles.Registry // opened
 	relay    *profiles.Mail      // opened
+	backup   *profiles.Backup    // opened, where the profile has one
 }
 
 // loginsOf opens the secrets with the operator's own keys, as a release does
@@ -109,6 +110,9 @@ func loginsOf(p *profiles.Profile) (logins, error) {
 	fill := func(text string) string { return os.Expand(text, func(name string) string { return values[name] }) }
 	for _, r := range p.Registry {
 		out.registry = append(out.registry, profiles.Registry{Server: r.Server, Username: fill(r.Username), Password: fill(r.Password)})
+	}
+	if b := p.Backup; b != nil {
+		out.backup = &profiles.Backup{Repository: b.Repository, SSHKey: fill(b.SSHKey), Env: map[string]string{"AWS_ACCESS_KEY_ID": fill(b.Env["AWS_ACCESS_KEY_ID"])}}
 	}
 	if m := p.Mail; m != nil && m.Username != "" {
 		out.relay = &profiles.Mail{Username: fill(m.Username), Password: fill(m.Password)}
@@ -136,6 +140,7 @@ func (l logins) docker(dir string) (map[string]string, error) {
 
 // admit tells the peers whom to let in.
 func (w *world) admit(l logins) {
+	w.admitBackups(l.backup)
 	for _, r := range l.registry {
 		w.internet.Registry.Login(r.Server, r.Username, r.Password)
 	}
@@ -145,6 +150,19 @@ func (w *world) admit(l logins) {
 		return
 	}
 	w.internet.Relay.Login(l.relay.Username, l.relay.Password)
+}
+
+// admitBackups does so for the stores of backups. A key that is none lets nobody
+// in, which is what the real store would do.
+func (w *world) admitBackups(b *profiles.Backup) {
+	switch {
+	case b == nil:
+	case b.SSHKey != "":
+		user, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(b.Repository, "sftp:"), "//"), "@")
+		w.internet.Files.LoginHolder(user, strings.TrimSpace(b.SSHKey)+"\n")
+	case b.Env["AWS_ACCESS_KEY_ID"] != "":
+		w.internet.Objects.Login(b.Env["AWS_ACCESS_KEY_ID"])
+	}
 }
 
 // stock gives the registries the images of `docker save` files.

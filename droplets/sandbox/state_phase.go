@@ -2,6 +2,9 @@ package sandbox
 
 import (
 	"bytes"
+	"context"
+	"encoding/json"
+	"io"
 	"slices"
 	"time"
 )
@@ -42,6 +45,7 @@ type stateDisk struct {
 	LentUntil time.Time `json:"lent_until,omitzero"`
 
 	Scheduled bool `json:"scheduled,omitempty"`
+	Attended  int  `json:"attended,omitempty"` // how often somebody stayed on the line
 }
 
 const settingsPath = "/etc/cattle/settings"
@@ -84,6 +88,35 @@ func (c *Cloud) enter(d *droplet, phase string, at, until time.Time) {
 	}
 	s.Known, s.Phase, s.Until = true, phase, until
 	c.touch()
+}
+
+// attendGrace is how long whoever lost his connection has to come back.
+const attendGrace = 1500 * time.Millisecond
+
+// attend waits for the end of the line; a droplet that is frozen then as it was
+// opens. Whoever attends later takes over.
+func (s *session) attend(ctx context.Context) int {
+	var since time.Time
+	var mine int
+	if !s.with(func(d *droplet, now time.Time) {
+		d.Disk.State.Attended++
+		mine, since = d.Disk.State.Attended, d.Disk.State.Since
+		s.cloud.touch()
+	}) {
+		return 1
+	}
+	if json.NewEncoder(s.stdout).Encode(obj{"attending": true}) != nil {
+		return 1
+	}
+	io.Copy(io.Discard, s.stdin)
+	time.Sleep(attendGrace)
+	s.with(func(d *droplet, now time.Time) {
+		st := d.Disk.State
+		if st.Phase == phaseFrozen && st.Attended == mine && st.Since.Equal(since) {
+			s.cloud.enter(d, phaseOpen, now, time.Time{})
+		}
+	})
+	return 0
 }
 
 // leases lets everything have happened by a time that droplets do by

@@ -70,6 +70,9 @@ type stateCall struct {
 
 // state is the program.
 func (s *session) state(ctx context.Context, words []string) int {
+	if len(words) == 2 && words[1] == "attend" {
+		return s.attend(ctx)
+	}
 	input, err := io.ReadAll(io.LimitReader(s.stdin, maxInput))
 	if err != nil || ctx.Err() != nil {
 		return 1

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strings"
 	"sync"
 	"time"
 
@@ -48,6 +49,15 @@ func (f *Files) Login(user string, key ssh.PublicKey) {
 	f.keys[user] = string(key.Marshal())
 }
 
+// LoginHolder lets a user in who has that private key, as an OpenSSH file has it.
+func (f *Files) LoginHolder(user, private string) error {
+	signer, err := ssh.ParsePrivateKey([]byte(private))
+	if err == nil {
+		f.Login(user, signer.PublicKey())
+	}
+	return err
+}
+
 // Open lets everybody in, with any key.
 func (f *Files) Open() {
 	f.mu.Lock()
@@ -57,6 +67,11 @@ func (f *Files) Open() {
 
 // HostKey is the server's public key: what known_hosts has to have.
 func (f *Files) HostKey() ssh.PublicKey { return f.signer.PublicKey() }
+
+// KnownHost is the server's line of known_hosts under a name.
+func (f *Files) KnownHost(name string) string {
+	return name + " " + strings.TrimSpace(string(ssh.MarshalAuthorizedKey(f.HostKey())))
+}
 
 func (f *Files) knows(c ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
 	f.mu.Lock()
