@@ -171,7 +171,7 @@ func TestStateThroughOperator(t *testing.T) {
 // TestStateBackups outlive their droplet.
 func TestStateBackups(t *testing.T) {
 	withState(t, func(s *aSite, old, new *box) {
-		new.fails("restore latest --fresh", "", "no-backup new")
+		new.fails("restore latest --fresh", "", "no-backup ")
 		s.add(s.ip, "1")
 		first := old.says("backup release", "", "id").(string)
 		s.add(s.ip, "2")
@@ -198,8 +198,8 @@ func TestStateBackups(t *testing.T) {
 			t.Error("restored:", got)
 		}
 		new.says("backup discard", "", "id")
-		if got := new.says("restore latest --live", "", "id"); got == last {
-			t.Error("restore: what was there before is the latest")
+		if got := new.says("restore latest --live", "", "id"); got != last {
+			t.Error("restore: rows that were given up are the latest:", got)
 		}
 		if n := len(new.says("backups", "", "backups").([]any)); n != 5 {
 			t.Error("what was there is not kept:", n)
@@ -228,7 +228,7 @@ func TestStateFaults(t *testing.T) {
 				t.Error(line, "exit", exit)
 			}
 		}
-		new.fails("restore latest --sideways", "", "no-backup new")
+		new.fails("restore latest --sideways", "", "no-backup ")
 		new.fails("pull bulk", "x", "engine new")
 		new.fails("freeze 30", "", "engine old")
 		var ran []string
