@@ -211,7 +211,7 @@ def hold(entry: entries.Entry) -> None:
     try:
         entry.hold(HOLD_S)
     except machine.Fault as fault:
-        if fault.code != "entry-missing":
+        if fault.code != "entry-empty":
             raise
 
 

@@ -133,7 +133,7 @@ class Copies:
         try:
             return entry.pull(self.link, self.final, lambda done, of: self.progress(entry.name, done, of))
         except machine.Fault as fault:
-            if fault.code != "entry-missing" or fault.side != "old":
+            if fault.code != "entry-empty" or fault.side != "old":
                 raise
             return {"bytes": 0, "estimate_ms": 0, "digest": "", "equal": True, "empty": True}
 

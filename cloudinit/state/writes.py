@@ -33,6 +33,6 @@ def counted(entry: entries.Entry, known: dict | None) -> int:
     try:
         return entry.since(known["mark"]) if known else int(not entry.facts()["empty"])
     except machine.Fault as fault:
-        if fault.code == "entry-missing":
+        if fault.code == "entry-empty":
             return 0
         raise

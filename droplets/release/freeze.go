@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"time"
 
 	"cattle/droplets"
@@ -22,9 +23,10 @@ const (
 	// ordered: who slept in between asks again.
 	commitFresh = 5 * time.Second
 	// heldInterval is the pause between two health checks while writes are held,
-	// and heldDial the time in which a port counts as open.
+	// and from leastDial to heldDial is the time in which a port counts as open.
 	heldInterval = 250 * time.Millisecond
-	heldDial     = 600 * time.Millisecond
+	heldDial     = 800 * time.Millisecond
+	leastDial    = 150 * time.Millisecond
 )
 
 // freeze has the old droplet hold its writes. Whoever came first is looked for
@@ -191,12 +193,21 @@ func (r *run) interval() time.Duration {
 	return r.site.Health.Interval
 }
 
-// dialFor is how long a port may take to answer.
-func (r *run) dialFor() time.Duration {
-	if r.plan.moves() && r.plan.target == nil {
+// dialFor is how long a port may take to answer. While visitors wait, that is
+// measured by one that is known to be open: the others are as far away.
+func (r *run) dialFor(ctx context.Context) time.Duration {
+	if !r.plan.moves() || r.plan.target != nil {
+		return dialTimeout
+	}
+	ctx, cancel := context.WithTimeout(ctx, heldDial)
+	defer cancel()
+	start := time.Now()
+	conn, err := r.Dialer.DialContext(ctx, "tcp", net.JoinHostPort(r.droplet.Address(r.ip), "22"))
+	if err != nil {
 		return heldDial
 	}
-	return dialTimeout
+	conn.Close()
+	return min(heldDial, max(leastDial, 4*time.Since(start)))
 }
 
 // freezeIfReachable is the freeze of what is given up. The live droplet may be

@@ -240,7 +240,7 @@ func (r *run) scan(ctx context.Context) {
 // closedPorts fails when anything but 22, 80 and 443 answers from outside. A
 // port that lets nobody in within dialTimeout is closed.
 func (r *run) closedPorts(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, r.dialFor())
+	ctx, cancel := context.WithTimeout(ctx, r.dialFor(ctx))
 	defer cancel()
 	var mu sync.Mutex
 	var open []int

@@ -23,13 +23,13 @@ class Files(Entry):
             return machine.path(self.spec["path"])
         folder = machine.volume(self.spec["volume"])
         if not folder:
-            raise machine.Fault("entry-missing", f"there is no volume {self.spec['volume']}")
+            raise machine.Fault("entry-empty", f"there is no volume {self.spec['volume']}")
         return os.path.join(folder, self.spec.get("path") or "").rstrip("/")
 
     def present(self) -> str:
         folder = self.folder()
         if not os.path.isdir(folder):
-            raise machine.Fault("entry-missing", f"there is no folder {self.spec.get('path') or self.spec['volume']}")
+            raise machine.Fault("entry-empty", f"there is no folder {self.spec.get('path') or self.spec['volume']}")
         return folder
 
     def facts(self) -> dict:

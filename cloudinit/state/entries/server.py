@@ -38,7 +38,7 @@ class Absent(machine.Fault):
     """There is no such service, or it has none of the databases: no app has made them yet."""
 
     def __init__(self, message: str):
-        super().__init__("entry-missing", message)
+        super().__init__("entry-empty", message)
 
 
 class Down(machine.Fault):

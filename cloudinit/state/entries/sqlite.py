@@ -29,14 +29,23 @@ class SQLite(Entry):
             return machine.path(self.spec["path"])
         folder = machine.volume(self.spec["volume"])
         if not folder:
-            raise machine.Fault("entry-missing", f"there is no volume {self.spec['volume']}")
+            raise machine.Fault("entry-empty", f"there is no volume {self.spec['volume']}")
         return os.path.join(folder, self.spec["path"])
 
     def present(self) -> str:
         file = self.file()
         if not os.path.isfile(file) or os.path.getsize(file) == 0:
-            raise machine.Fault("entry-missing", f"there is no database at {self.spec['path']}")
+            raise self.absent(file)
         return file
+
+    def absent(self, file: str) -> machine.Fault:
+        """An app that has not begun to write leaves its folder empty. Where other files
+        are in it, the profile names a wrong one: to begin without data would lose them."""
+        folder = os.path.dirname(file)
+        others = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+        if not others or os.path.exists(file):
+            return machine.Fault("entry-empty", f"there is no database at {self.spec['path']}")
+        return machine.Fault("entry-missing", f"there is no database at {self.spec['path']}, and beside it {', '.join(others[:3])}")
 
     def facts(self) -> dict:
         with contextlib.suppress(machine.Fault):
