@@ -1,9 +1,11 @@
 package cloudinit
 
 import (
+	"bufio"
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
@@ -64,6 +66,44 @@ func TestFreezeLapses(t *testing.T) {
 	if !strings.Contains(string(started), "start cattle-cron-x.timer") || !strings.Contains(string(paused), "start worker") {
 		t.Errorf("what was paused is not started: %s %s", started, paused)
 	}
+}
+
+// TestAttended: the line of whoever froze it ends, and the droplet does not wait
+// for the end of its lease.
+func TestAttended(t *testing.T) {
+	old, next := stateDroplets(t, t.TempDir())
+	equip(old, next)
+	line, end := old.attend(t)
+	old.do("freeze", "60")
+	end()
+	until(t, "the thaw", func() bool { return !old.frozen() })
+	old.wants("lapsed", "", "", "commit", "1")
+	line.Wait()
+
+	_, end = old.attend(t)
+	old.do("freeze", "60")
+	old.do("commit", "60")
+	end()
+	time.Sleep(2 * time.Second)
+	if !old.frozen() {
+		t.Error("committed, it opened with the end of the line")
+	}
+	old.do("thaw")
+}
+
+// attend begins a line; end hangs up.
+func (d *stateDroplet) attend(t *testing.T) (line *exec.Cmd, end func()) {
+	t.Helper()
+	line = d.command(d.root+"/opt/cattle/state", "attend")
+	in, _ := line.StdinPipe()
+	out, _ := line.StdoutPipe()
+	if err := line.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if said, err := bufio.NewReader(out).ReadString('\n'); err != nil || !strings.Contains(said, "attending") {
+		t.Fatal(said, err)
+	}
+	return line, func() { in.Close() }
 }
 
 // TestCommittedStaysFrozen for as long as visitors go elsewhere.

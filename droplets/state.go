@@ -94,9 +94,9 @@ func (m *Machine) Freeze(ctx context.Context, d time.Duration) error {
 	return m.askPhase(ctx, PhaseFrozen, "freeze", seconds(d))
 }
 
-// Attend has the droplet let its writes go as soon as this connection ends,
-// while it is frozen: an operator who is killed holds nobody up. It returns when
-// the droplet has taken note, and stays in effect until then.
+// Attend has the droplet let its writes go soon after this connection ends, if
+// it is frozen then: an operator who is killed holds nobody up. It comes before
+// the freeze, and returns when the droplet has taken note.
 func (m *Machine) Attend(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() { m.client.Close() })
 	defer stop()

@@ -11,15 +11,15 @@ GRACE_S = 1.5
 
 
 def attend(_: list[str]) -> None:
-    """Returns when the line ends. A later attend, and any change of the phase, is
-    another matter."""
-    mine, identity = secrets.token_hex(8), phase.read()["id"]
+    """Returns when the line ends. It begins before the freeze, and who attends later
+    takes over."""
+    mine = secrets.token_hex(8)
     machine.store(machine.runtime("attended.json"), {"by": mine})
     machine.say({"attending": True})
     while sys.stdin.buffer.read(4096):
         pass
-    with machine.locked():
+    with machine.locked(wait=30):  # for a freeze that is on its way
         now, by = phase.read(), machine.load(machine.runtime("attended.json"))
-        if now["phase"] == "frozen" and now["id"] == identity and by == {"by": mine}:
+        if now["phase"] == "frozen" and by == {"by": mine}:
             machine.note("whoever had the writes held is gone")
-            phase.write("frozen", GRACE_S, identity)  # the keeper sees to it
+            phase.write("frozen", GRACE_S, now["id"])  # the keeper sees to it

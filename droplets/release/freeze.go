@@ -48,10 +48,10 @@ func (r *run) hold(ctx context.Context) error {
 	r.pushUndo(undoStep{what: "let the writes of " + g.Name + " go", run: r.thaw,
 		leftover: Leftover{What: fmt.Sprintf("the writes of %s are held, until it finds by itself that it is live: %s at the latest", g.Name, clock(r.Cloud.Now().Add(max(lease, commitFor)+freezeMargin))), Command: "cattle status"}})
 	err := r.onOld(ctx, "hold its writes", r.plan.freezeFor(), freezeTry, func(ctx context.Context, m *droplets.Machine) error {
-		if err := m.Freeze(ctx, lease); err != nil {
+		if err := m.Attend(ctx); err != nil {
 			return err
 		}
-		return m.Attend(ctx)
+		return m.Freeze(ctx, lease)
 	})
 	r.frozen = time.Now()
 	return orBudget(ctx, err)

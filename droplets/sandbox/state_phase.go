@@ -94,13 +94,12 @@ func (c *Cloud) enter(d *droplet, phase string, at, until time.Time) {
 const attendGrace = 1500 * time.Millisecond
 
 // attend waits for the end of the line: the lease of a droplet that is frozen
-// as it was then ends soon. Whoever attends later takes over.
+// then ends soon. Whoever attends later takes over.
 func (s *session) attend(ctx context.Context) int {
-	var since time.Time
 	var mine int
 	if !s.with(func(d *droplet, now time.Time) {
 		d.Disk.State.Attended++
-		mine, since = d.Disk.State.Attended, d.Disk.State.Since
+		mine = d.Disk.State.Attended
 		s.cloud.touch()
 	}) {
 		return 1
@@ -111,7 +110,7 @@ func (s *session) attend(ctx context.Context) int {
 	io.Copy(io.Discard, s.stdin)
 	s.with(func(d *droplet, now time.Time) {
 		st := &d.Disk.State
-		if st.Phase == phaseFrozen && st.Attended == mine && st.Since.Equal(since) {
+		if st.Phase == phaseFrozen && st.Attended == mine {
 			st.Until = now.Add(attendGrace)
 			s.cloud.touch()
 		}
