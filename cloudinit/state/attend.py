@@ -21,5 +21,5 @@ def attend(_: list[str]) -> None:
     with machine.locked(wait=30):  # for a freeze that is on its way
         now, by = phase.read(), machine.load(machine.runtime("attended.json"))
         if now["phase"] == "frozen" and by == {"by": mine}:
-            machine.note("whoever had the writes held is gone")
-            phase.write("frozen", GRACE_S, now["id"])  # the keeper sees to it
+            # The keeper sees to it. Nobody is there any more who could be told.
+            phase.write("frozen", GRACE_S, now["id"])
