@@ -46,7 +46,6 @@ domain: rows.example.com
 droplet: {region: fra1, size: s-2vcpu-4gb}
 compose: compose.yaml
 routes: [{to: "web:8000"}]
-secrets: {file: secrets.env}
 health: {path: /up, interval: 100ms, successes: 3, deadline: 30s}
 tls: {email: owner@example.net}
 `
@@ -54,7 +53,7 @@ tls: {email: owner@example.net}
 // rowsSite lays a site of rows out, and makes it the rig's.
 func (r *rig) rowsSite(t *testing.T, more, compose string, values map[string]string) {
 	t.Helper()
-	r.file = r.rowsFiles(t, "rows", more, compose, values)
+	r.file = r.rowsFiles(t, "rows", more+"reserved_ip: "+r.reserve(t)+"\n", compose, values)
 	r.dir = filepath.Dir(r.file)
 	var faults profiles.Diagnostics
 	r.profile, faults = profiles.Load(r.file, profiles.Options{SecretNames: secrets.Names})
@@ -63,21 +62,59 @@ func (r *rig) rowsSite(t *testing.T, more, compose string, values map[string]str
 	}
 }
 
+// reserve makes the site's address, and leads its name there: so its first
+// release has a certificate.
+func (r *rig) reserve(t *testing.T) string {
+	t.Helper()
+	if err := r.sandbox.post(t.Context(), "/v2/reserved_ips", map[string]string{"region": "fra1"}); err != nil {
+		t.Fatal(err)
+	}
+	ip := r.sandbox.cloud.Snapshot().ReservedIPs[0].IP
+	if err := r.sandbox.post(t.Context(), "/v2/domains", map[string]string{"name": "rows.example.com", "ip_address": ip}); err != nil {
+		t.Fatal(err)
+	}
+	return ip
+}
+
+// opens releases the first version, and begins to read the site 200 times a second.
+func (r *rig) opens(t *testing.T) {
+	t.Helper()
+	r.must(t, exitDone, "v1", "release", "v1")
+	st, err := r.status(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	door, err := r.door(st.IP)
+	if err == nil {
+		err = r.secure(t.Context(), door)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.load = probe.Start(t.Context(), door, r.profile.Health.Path, loadEvery)
+	t.Cleanup(r.load.Stop)
+}
+
 // rowsFiles writes the profile into a folder of that name.
 func (r *rig) rowsFiles(t *testing.T, folder, more, compose string, values map[string]string) string {
 	t.Helper()
 	var pairs []secrets.Pair
 	for name, value := range values {
+		if !strings.Contains(more+compose, "${"+name+"}") {
+			continue
+		}
 		pairs = append(pairs, secrets.Pair{Name: name, Value: secrets.NewString(value)})
 	}
-	if len(pairs) == 0 {
-		pairs = []secrets.Pair{{Name: "UNUSED", Value: secrets.NewString("nothing")}}
+	files := map[string]string{"cattle.yaml": rowsProfile + more, "compose.yaml": compose}
+	if len(pairs) > 0 {
+		sealed, err := secrets.Encrypt(secrets.Dotenv, pairs, r.recipient(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		files["secrets.env"] = string(sealed)
+		files["cattle.yaml"] += "secrets: {file: secrets.env}\n"
 	}
-	sealed, err := secrets.Encrypt(secrets.Dotenv, pairs, r.recipient(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r.site(t, folder, map[string]string{"cattle.yaml": rowsProfile + more, "compose.yaml": compose, "secrets.env": string(sealed)})
+	return r.site(t, folder, files)
 }
 
 const sqliteCompose = `services:
@@ -277,10 +314,7 @@ func cutDelta(ctx context.Context, r *rig, id int) {
 func TestBootedDataSQLite(t *testing.T) {
 	r := newRig(t)
 	r.rowsSite(t, sqliteState, sqliteCompose, nil)
-	r.must(t, exitDone, "v1", "release", "v1")
-	if err := r.public(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	r.opens(t)
 	r.mustPost(t, fmt.Sprintf("/fill?mb=%d", 100), "")
 	w := r.write(t, "row")
 	version := 1
@@ -311,7 +345,6 @@ func TestBootedDataSQLite(t *testing.T) {
 		t.Errorf("%d answers were neither taken nor told to come back: %q", len(others), others[:min(len(others), 5)])
 	}
 	r.load.Stop()
-	r.identity.Stop()
 	if stats := r.load.Stats(); stats.Failed > 0 {
 		t.Errorf("%d of %d reads failed", stats.Failed, stats.Requests)
 	} else {
@@ -415,10 +448,7 @@ func (r *rig) oneCertificate(t *testing.T) {
 func TestBootedDataFiles(t *testing.T) {
 	r := newRig(t)
 	r.rowsSite(t, sqliteState, sqliteCompose, nil)
-	r.must(t, exitDone, "v1", "release", "v1")
-	if err := r.public(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	r.opens(t)
 	n := whole(20000, 5000)
 	for done := 0; done < n; done += 1000 {
 		r.mustPost(t, "/tree?n=1000", "")
@@ -519,10 +549,7 @@ func TestBootedDataServers(t *testing.T) {
 		t.Run(s.name, func(t *testing.T) {
 			r := newRig(t, fromEnv(t, "CATTLE_E2E_SERVERS"))
 			r.rowsSite(t, s.profile(), s.compose(), map[string]string{"DB_PASSWORD": "pass-of-" + s.name})
-			r.must(t, exitDone, "v1", "release", "v1")
-			if err := r.public(t.Context()); err != nil {
-				t.Fatal(err)
-			}
+			r.opens(t)
 			r.mustPost(t, fmt.Sprintf("/fill?mb=%d", whole(200, 20)), "")
 			w := r.write(t, "row")
 			r.must(t, exitDone, "v2", "release", "v2")
@@ -554,10 +581,7 @@ func (r *rig) backedUp(t *testing.T, name, backup string) {
 		backup = r.sftpBackup(t, values)
 	}
 	r.rowsSite(t, sqliteState+backup, sqliteCompose, values)
-	r.must(t, exitDone, "v1", "release", "v1")
-	if err := r.public(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	r.opens(t)
 	w := r.write(t, "row")
 	time.Sleep(3 * time.Second)
 	w.end()
@@ -568,13 +592,13 @@ func (r *rig) backedUp(t *testing.T, name, backup string) {
 	if out, exit := r.run(t, "backup", "--verify"); exit != exitDone {
 		t.Error(exit, out)
 	}
-	r.discards(t, acked)
+	later := r.discards(t, acked)
 	r.loses(t)
 	out := r.must(t, exitDone, "v3", "release", "v3")
-	if !strings.Contains(out, "backup of") {
+	if !strings.Contains(out, "the data is of 20") {
 		t.Error("it does not say from when the data are")
 	}
-	r.holds(t, acked)
+	r.holds(t, slices.Concat(acked, later))
 }
 
 // delete orders it of the API, without cattle.
@@ -612,13 +636,13 @@ func (r *rig) sftpBackup(t *testing.T, values map[string]string) string {
 
 // discards gives up the rows of a release and gets them back from the backup
 // that was made first.
-func (r *rig) discards(t *testing.T, before []string) {
+func (r *rig) discards(t *testing.T, before []string) (later []string) {
 	t.Helper()
 	r.must(t, exitDone, "v2", "release", "v2")
 	w := r.write(t, "later")
 	time.Sleep(2 * time.Second)
 	w.end()
-	later, _, _ := w.seen()
+	later, _, _ = w.seen()
 	out := r.must(t, exitDone, "v1", "rollback", "--discard-data")
 	r.holds(t, before)
 	id := backupIn(out)
@@ -628,6 +652,7 @@ func (r *rig) discards(t *testing.T, before []string) {
 	r.must(t, exitDone, "v1", "restore", "--live", "--yes", id)
 	r.holds(t, slices.Concat(before, later))
 	r.must(t, exitDone, "v1", "unpin")
+	return later
 }
 
 var backupRE = regexp.MustCompile(`backup ([0-9a-f]{8,64})`)

@@ -13,9 +13,9 @@ import (
 	"golang.org/x/net/proxy"
 )
 
-// visit asks the site for its rows, or adds one, as a visitor does: through the
+// visitRows asks the site for its rows, or adds one, as a visitor does: through the
 // reserved IP.
-func visit(ts *testscript.TestScript, method, row string) (status int, body string) {
+func visitRows(ts *testscript.TestScript, method, row string) (status int, body string) {
 	dial, err := proxy.SOCKS5("tcp", boxOf(ts).socks, nil, proxy.Direct)
 	ts.Check(err)
 	client := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true,
@@ -38,7 +38,7 @@ func visit(ts *testscript.TestScript, method, row string) (status int, body stri
 func postRows(ts *testscript.TestScript, neg bool, args []string) {
 	want := map[bool]int{false: http.StatusCreated, true: http.StatusServiceUnavailable}[neg]
 	for _, row := range args {
-		if status, said := visit(ts, http.MethodPost, row); status != want {
+		if status, said := visitRows(ts, http.MethodPost, row); status != want {
 			ts.Fatalf("the row %s was answered %d, not %d: %s", row, status, want, said)
 		}
 	}
@@ -46,7 +46,7 @@ func postRows(ts *testscript.TestScript, neg bool, args []string) {
 
 // rows ROW…: visitors see these, in that order, and no others.
 func seeRows(ts *testscript.TestScript, neg bool, args []string) {
-	status, said := visit(ts, http.MethodGet, "")
+	status, said := visitRows(ts, http.MethodGet, "")
 	if got := strings.Fields(said); status != http.StatusOK || fmt.Sprint(got) != fmt.Sprint(args) {
 		ts.Fatalf("the site shows %v with status %d, not %v", got, status, args)
 	}

@@ -151,7 +151,7 @@ func TestDataGoesAlong(t *testing.T) {
 				t.Errorf("%s still takes the one-time key", d.Release)
 			}
 		}
-		r = releases(b, "v3")
+		releases(b, "v3")
 		wantRows(b, "1", "2", "3")
 		b.Expect("v3", "v2", "v3")
 	})
