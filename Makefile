@@ -14,7 +14,7 @@ BLOG  := examples/blog/app
 SECONDS ?= 60
 SIMULATION := ./droplets/release/simulation
 
-.PHONY: build demo test seen builds servers soak chaos e2e e2e-machines e2e-guard e2e-images clients lint bench fuzz man extras release release-check reproducible clean
+.PHONY: build demo test seen builds servers soak soak-data chaos e2e e2e-machines e2e-guard e2e-images clients lint bench fuzz man extras release release-check reproducible clean
 
 # How cattle is built, here and in releases.
 BUILD := CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w'
@@ -72,6 +72,10 @@ BOOTED = CATTLE_E2E_IMAGES=$(E2E)/blog.tar,$(E2E)/public.tar,$(E2E)/rows.tar CAT
 # ONLY=Life runs what has that name, SKIP leaves it out.
 e2e: e2e-machines e2e-images
 	$(BOOTED) -timeout 35m -run 'TestBooted($(ONLY))' -skip 'TestBooted(Guard$(if $(SKIP),|$(SKIP)))' ./cmd/cattle/
+
+# The whole table of what happens to data: more releases, more of everything.
+soak-data: e2e-images
+	CATTLE_SOAK_DATA=1 $(BOOTED) -timeout 120m -run 'TestBooted($(or $(ONLY),Data|Backup))' ./cmd/cattle/
 
 e2e-machines:
 	$(GO) test -tags e2e -count=1 -timeout 15m ./droplets/sandbox/nspawn/

@@ -43,10 +43,8 @@ const resticPassword, accessSecret = "wonderful-password", "secret-of-the-key"
 // comes from more.
 func newKept(t *testing.T, repository string, more map[string]any) *keptDroplet {
 	t.Helper()
-	restic, err := exec.LookPath("restic")
-	if err != nil {
-		t.Fatal("restic has to be installed for this test: apt-get install restic")
-	}
+	droplets(t, "python3", "restic")
+	restic, _ := exec.LookPath("restic")
 	d := &keptDroplet{t: t, root: t.TempDir()}
 	fill := strings.NewReplacer("$CATTLE_ROOT", d.root, "REAL", restic)
 	for name, text := range onDroplets {
@@ -271,10 +269,8 @@ func TestBackupInFolder(t *testing.T) {
 // itself then; where it cannot, what was live is live again.
 func TestRestoreLive(t *testing.T) {
 	t.Parallel()
-	rsync, err := exec.LookPath("rsync")
-	if err != nil {
-		t.Fatal("rsync has to be installed for this test: apt-get install rsync")
-	}
+	droplets(t, "rsync")
+	rsync, _ := exec.LookPath("rsync")
 	d := newKept(t, t.TempDir()+"/repository", nil).filled()
 	d.write("bin/rsync", "#!/bin/sh\n! rm "+d.root+"/breaks 2>/dev/null || exit 11\nexec "+rsync+" \"$@\"\n", 0o755)
 	t.Cleanup(func() { d.command("thaw").Run() })

@@ -226,7 +226,10 @@ func TestDiskFull(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := syscall.Mount("tmpfs", roots+"/new", "tmpfs", 0, "size=12m"); err != nil {
-		t.Fatalf("a small file system cannot be mounted, which takes root: %v", err)
+		if os.Geteuid() != 0 {
+			t.Skip("not root: no small file system can be mounted")
+		}
+		t.Fatal(err)
 	}
 	t.Cleanup(func() { syscall.Unmount(roots+"/new", syscall.MNT_DETACH) })
 	old, next := stateDroplets(t, roots)

@@ -13,8 +13,20 @@ import (
 	"time"
 )
 
+// droplets have these programs; a computer that lacks one leaves the test out.
+// CI installs them all.
+func droplets(t testing.TB, programs ...string) {
+	t.Helper()
+	for _, program := range programs {
+		if _, err := exec.LookPath(program); err != nil {
+			t.Skipf("no %s, which droplets have: the engine is not run", program)
+		}
+	}
+}
+
 // TestEngineReads: Python finds nothing to warn of in any module.
 func TestEngineReads(t *testing.T) {
+	droplets(t, "python3")
 	out, err := run(t, "python3", "-W", "error", "-c", `import pathlib
 for file in pathlib.Path("state").rglob("*.py"): compile(file.read_text(), str(file), "exec")`)
 	quiet(t, out, err)
@@ -60,6 +72,7 @@ func stateDroplets(t testing.TB, roots string) (older, newer *stateDroplet) {
 }
 
 func newStateDroplet(t testing.TB, roots, name string) *stateDroplet {
+	droplets(t, "python3", "rsync")
 	t.Helper()
 	d := &stateDroplet{t: t, root: filepath.Join(roots, name), roots: roots}
 	for _, folder := range []string{"/opt/cattle", "/etc/cattle", "/run/cattle", "/etc/systemd/system", "/root/.ssh", "/srv/uploads", d.data()} {

@@ -264,21 +264,28 @@ func (r *rig) holds(t *testing.T, acked []string) {
 	}
 }
 
-// freezes prints how long rows had to wait, and holds them to the bars.
+// freezes prints how long rows had to wait, and holds them to the bars. Those are
+// the soak's: a few waits, on a computer that does other things too, are no figure.
 func (r *rig) freezes(t *testing.T, waits []time.Duration, median, worst time.Duration) {
 	t.Helper()
+	if !soaking() {
+		median, worst = max(median, ordinaryWait), max(worst, ordinaryWait)
+	}
 	long := slices.DeleteFunc(slices.Clone(waits), func(d time.Duration) bool { return d < 200*time.Millisecond })
 	slices.Sort(long)
 	if len(long) == 0 {
 		t.Error("no row ever waited: nothing was frozen")
 		return
 	}
-	mid := long[len(long)/2]
+	mid := (long[(len(long)-1)/2] + long[len(long)/2]) / 2
 	fmt.Fprintf(r.printed, "writes waited %d times: median %s, worst %s\n", len(long), mid.Round(time.Millisecond), long[len(long)-1].Round(time.Millisecond))
 	if mid > median || long[len(long)-1] > worst {
 		t.Errorf("median %s (bar %s), worst %s (bar %s): %s", mid, median, long[len(long)-1], worst, long)
 	}
 }
+
+// ordinaryWait is what no freeze of a small database takes.
+const ordinaryWait = 10 * time.Second
 
 // begin starts a command, for tests that end it.
 func (r *rig) begin(t *testing.T, args ...string) *exec.Cmd {
@@ -564,22 +571,23 @@ func TestBootedDataServers(t *testing.T) {
 	}
 }
 
-// TestBootedBackup loses a droplet: the next release begins from the last backup.
-func TestBootedBackup(t *testing.T) {
-	for name, backup := range map[string]string{
-		"S3":   "backup: {repository: \"s3:https://objects.example.net/rows\", password: \"${RESTIC_PASSWORD}\", env: {AWS_ACCESS_KEY_ID: \"${S3_KEY}\", AWS_SECRET_ACCESS_KEY: \"${S3_SECRET}\"}}\n",
-		"SFTP": "",
-	} {
-		t.Run(name, func(t *testing.T) { r := newRig(t); r.backedUp(t, name, backup) })
-	}
+// TestBootedBackupS3 loses a droplet: the next release begins from the last backup.
+func TestBootedBackupS3(t *testing.T) {
+	r := newRig(t)
+	r.sandbox.world.internet.Objects.Login("AKIAEXAMPLE")
+	r.backedUp(t, `backup: {repository: "s3:https://objects.example.net/rows", password: "${RESTIC_PASSWORD}", env: {AWS_ACCESS_KEY_ID: "${S3_KEY}", AWS_SECRET_ACCESS_KEY: "${S3_SECRET}"}}`+"\n",
+		map[string]string{"RESTIC_PASSWORD": "of the repository", "S3_KEY": "AKIAEXAMPLE", "S3_SECRET": "secret-of-the-store"})
 }
 
-func (r *rig) backedUp(t *testing.T, name, backup string) {
-	r.sandbox.world.internet.Objects.Login("AKIAEXAMPLE")
-	values := map[string]string{"RESTIC_PASSWORD": "of the repository", "S3_KEY": "AKIAEXAMPLE", "S3_SECRET": "secret-of-the-store"}
-	if backup == "" {
-		backup = r.sftpBackup(t, values)
-	}
+// TestBootedBackupSFTP is the same with an SFTP server.
+func TestBootedBackupSFTP(t *testing.T) {
+	r := newRig(t)
+	values := map[string]string{"RESTIC_PASSWORD": "of the repository"}
+	r.backedUp(t, r.sftpBackup(t, values), values)
+}
+
+func (r *rig) backedUp(t *testing.T, backup string, values map[string]string) {
+	t.Helper()
 	r.rowsSite(t, sqliteState+backup, sqliteCompose, values)
 	r.opens(t)
 	w := r.write(t, "row")
