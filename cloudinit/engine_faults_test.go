@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -87,6 +88,41 @@ func TestAttended(t *testing.T) {
 	time.Sleep(2 * time.Second)
 	if !old.frozen() {
 		t.Error("committed, it opened with the end of the line")
+	}
+	old.do("thaw")
+}
+
+// TestLeft: who was left for another droplet stays frozen, and lets its app's
+// own writes go; who is live after all holds them.
+func TestLeft(t *testing.T) {
+	old, next := stateDroplets(t, t.TempDir())
+	equip(old, next)
+	old.do("freeze", "60")
+	old.do("commit", "60")
+	old.do("return")
+	time.Sleep(time.Second)
+	if !old.frozen() || !old.locked() {
+		t.Error("live, it lets writes go")
+	}
+	next.makeLive()
+	old.do("return")
+	time.Sleep(time.Second)
+	if !old.locked() {
+		t.Error("left just now, it lets writes go that somebody waits for")
+	}
+	later := old.root + "/var/lib/cattle/state/left.json"
+	text, err := os.ReadFile(later)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old.write("/var/lib/cattle/state/left.json", regexp.MustCompile(`"at_ms": \d+`).ReplaceAllString(string(text), `"at_ms": 1`))
+	until(t, "the data to be let go", func() bool { return !old.locked() })
+	if !old.frozen() {
+		t.Error("left, it takes visitors' writes")
+	}
+	old.do("freeze", "60")
+	if !old.locked() {
+		t.Error("frozen again, its data is not held")
 	}
 	old.do("thaw")
 }

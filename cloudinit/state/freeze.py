@@ -17,6 +17,7 @@ import web
 
 UNIT = "cattle-freeze.service"
 HOLD_S = 5.0       # until nothing can commit any more
+WAITED_MS = 90_000 # nginx gives up on an app after 60 s
 LOOK_MS = 10_000   # between two looks whether this is the live droplet
 
 
@@ -47,6 +48,21 @@ def commit(arguments: list[str]) -> None:
         raise machine.Fault("lapsed", "this droplet takes writes again: its freeze was over before the switch", side="old")
     phase.write("committed", float(arguments[0]), now["id"])
     machine.say({"phase": "committed"})
+
+
+def let_go() -> None:
+    """A droplet that was left for another one stays frozen, but its data is held no
+    more after a while: an app whose health check writes is to be healthy as a standby
+    too. Not at once: a visitor may still wait here for his write, and be told that it
+    was made."""
+    now = phase.read()
+    if now["phase"] == "committed" and not machine.live():
+        machine.store(machine.kept("left.json"), {"id": now["id"], "at_ms": machine.now_ms() + WAITED_MS})
+
+
+def left(now: dict) -> bool:
+    found = machine.load(machine.kept("left.json"))
+    return bool(found) and found["id"] == now["id"] and machine.now_ms() >= found["at_ms"]
 
 
 def lapsed(now: dict) -> bool:
@@ -232,14 +248,17 @@ class Keeper:
                 continue
             if now["phase"] == "new" and self.identity:
                 self.release()
-            wanted = now["phase"] in ("frozen", "committed")
+            was_left = now["phase"] == "committed" and left(now)
+            if was_left and self.identity:
+                self.release()
+            wanted = now["phase"] in ("frozen", "committed") and not was_left
             if wanted and self.identity == now["id"]:
                 self.renew()
             if wanted and self.identity != now["id"] and self.drained(now):
                 self.hold(now["id"])
             if now["until_ms"] and machine.now_ms() >= now["until_ms"] and self.over(now):
                 self.open(now)
-            time.sleep(0.02)
+            time.sleep(0.5 if was_left else 0.02)
 
     def drained(self, now: dict) -> bool:
         """Whether the verb has come to where data may be held. After a reboot, or

@@ -6,6 +6,7 @@ import re
 import sys
 import time
 
+import freeze
 import machine
 
 MARK = "cattle-handoff"
@@ -31,6 +32,7 @@ def lend(arguments: list[str]) -> None:
 
 def give_back(_: list[str]) -> None:
     take_back()
+    freeze.let_go()
     machine.say({"lent": False})
 
 
