@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // A browser is a Chromium that is told what to do through two pipes, by the
@@ -46,9 +47,13 @@ func startBrowser(t *testing.T) *browser {
 	if err != nil {
 		t.Fatal(err)
 	}
+	profile, err := os.MkdirTemp("", "seen")
+	if err != nil {
+		t.Fatal(err)
+	}
 	// Its own sandbox wants rights that a container's root has not got.
 	cmd := exec.CommandContext(t.Context(), "chromium", "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
-		"--remote-debugging-pipe", "--user-data-dir="+t.TempDir())
+		"--remote-debugging-pipe", "--user-data-dir="+profile)
 	cmd.ExtraFiles = []*os.File{theirs, answers} // 3 and 4, as it wants them
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -59,6 +64,10 @@ func startBrowser(t *testing.T) *browser {
 	t.Cleanup(func() {
 		ours.Close() // it ends with its orders
 		cmd.Wait()
+		// Its children write there for a moment longer than it lives.
+		for i := 0; os.RemoveAll(profile) != nil && i < 50; i++ {
+			time.Sleep(100 * time.Millisecond)
+		}
 	})
 	var target, attached struct{ TargetID, SessionID string }
 	b.call("Target.createTarget", map[string]any{"url": "about:blank"}, &target)
