@@ -430,3 +430,25 @@ func TestStateful(t *testing.T) {
 		t.Errorf("a database alone needs neither:\n%s", text)
 	}
 }
+
+// TestHSTS: of Let's Encrypt's own certificates alone, also where the directory
+// is written out, as it is in every profile that was loaded.
+func TestHSTS(t *testing.T) {
+	for tls, want := range map[profiles.TLS]bool{
+		{}: true,
+		{Directory: "https://acme-v02.api.letsencrypt.org/directory"}: true,
+		{Staging: true}: false,
+		{Staging: true, Directory: "https://acme-staging-v02.api.letsencrypt.org/directory"}: false,
+		{Directory: "https://acme.example.net/directory"}:                                    false,
+	} {
+		in := shortest(images()[0])
+		in.Profile.TLS = tls
+		sent := false
+		for _, f := range render(t, in).Files() {
+			sent = sent || f.Path == "/etc/nginx/cattle/tls.conf" && strings.Contains(string(f.Content), "add_header Strict-Transport-Security")
+		}
+		if sent != want {
+			t.Errorf("%+v: HSTS %v", tls, sent)
+		}
+	}
+}

@@ -49,7 +49,7 @@ func (v *view) addWeb() error {
 		v.ListenHTTP2 = " http2"
 	}
 	// A browser remembers HSTS: only for certificates that it will go on to accept.
-	v.HSTS = directory(p.TLS) == directory(profiles.TLS{})
+	v.HSTS = p.TLS.LetsEncrypt()
 	v.Names = slices.Clone(p.Domains)
 	for _, r := range p.Routes {
 		if r.Host != "" && !slices.Contains(v.Names, r.Host) {

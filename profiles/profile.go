@@ -3,7 +3,10 @@
 // with file, line and column.
 package profiles
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // A Profile is the desired machine, complete: starters merged, defaults
 // filled in, every value checked. It holds no secret, only names of secrets.
@@ -113,6 +116,12 @@ type TLS struct {
 	Email     string `yaml:"email"`
 	Directory string `yaml:"directory"` // ACME directory URL, default Let's Encrypt
 	Staging   bool   `yaml:"staging"`   // Let's Encrypt's staging directory
+}
+
+// LetsEncrypt tells that certificates are those that browsers accept and Let's
+// Encrypt counts: neither its staging's nor another authority's.
+func (t TLS) LetsEncrypt() bool {
+	return !t.Staging && (t.Directory == "" || strings.HasPrefix(t.Directory, strings.TrimSuffix(letsEncrypt, "directory")))
 }
 
 // Deliver is how a droplet gets the key to its secrets.

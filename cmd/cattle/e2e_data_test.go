@@ -84,15 +84,10 @@ func (r *rig) opens(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	door, err := r.door(st.IP)
-	if err == nil {
-		err = r.secure(t.Context(), door)
-	}
-	if err != nil {
+	if err := r.visit(t.Context(), st.IP); err != nil {
 		t.Fatal(err)
 	}
-	r.load = probe.Start(t.Context(), door, r.profile.Health.Path, loadEvery)
-	t.Cleanup(r.load.Stop)
+	t.Cleanup(func() { r.load.Stop(); r.identity.Stop() })
 }
 
 // rowsFiles writes the profile into a folder of that name.
@@ -148,14 +143,7 @@ type writer struct {
 
 func (r *rig) write(t *testing.T, prefix string) *writer {
 	t.Helper()
-	st, err := r.status(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	door, err := r.door(st.IP)
-	if err != nil {
-		t.Fatal(err)
-	}
+	door := r.entrance(t)
 	ctx, stop := context.WithCancel(t.Context())
 	w := &writer{door: door, prefix: prefix, stop: stop}
 	w.ended.Go(func() { w.loop(ctx) })
@@ -464,7 +452,8 @@ func TestBootedDataFiles(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	var kept []string
 	var ended sync.WaitGroup
-	ended.Go(func() { kept = r.upload(ctx, t) })
+	door := r.entrance(t)
+	ended.Go(func() { kept = upload(ctx, door) })
 	w := r.write(t, "row")
 	r.must(t, exitDone, "v2", "release", "v2")
 	time.Sleep(time.Second)
@@ -494,17 +483,7 @@ func TestBootedDataFiles(t *testing.T) {
 
 // upload keeps files until ctx ends, and returns the names of those that were
 // acknowledged.
-func (r *rig) upload(ctx context.Context, t *testing.T) (kept []string) {
-	st, err := r.status(t.Context())
-	if err != nil {
-		t.Error(err)
-		return nil
-	}
-	door, err := r.door(st.IP)
-	if err != nil {
-		t.Error(err)
-		return nil
-	}
+func upload(ctx context.Context, door probe.Door) (kept []string) {
 	client := door.Client()
 	for n := 0; ctx.Err() == nil; n++ {
 		name := fmt.Sprintf("upload-%06d", n)

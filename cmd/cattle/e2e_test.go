@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"cattle/droplets/release/probe"
 	"cattle/secrets"
 )
 
@@ -183,10 +184,10 @@ func (r *rig) sound(t *testing.T, id int) {
 	}
 }
 
-// get asks the site as a visitor, through the reserved IP, certificate verified.
-func (r *rig) get(t *testing.T, ctx context.Context, method, path, body string) (int, string, *http.Response) {
+// entrance is how visitors come in now.
+func (r *rig) entrance(t *testing.T) probe.Door {
 	t.Helper()
-	st, err := r.status(ctx)
+	st, err := r.status(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -194,6 +195,13 @@ func (r *rig) get(t *testing.T, ctx context.Context, method, path, body string) 
 	if err != nil {
 		t.Fatal(err)
 	}
+	return door
+}
+
+// get asks the site as a visitor, through the reserved IP, certificate verified.
+func (r *rig) get(t *testing.T, ctx context.Context, method, path, body string) (int, string, *http.Response) {
+	t.Helper()
+	door := r.entrance(t)
 	req, err := http.NewRequestWithContext(ctx, method, "https://"+door.Host+path, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"strings"
-
 	"github.com/urfave/cli/v2"
 
 	"cattle/cloudinit"
@@ -95,6 +93,6 @@ func siteOf(p *profiles.Profile, services []string) release.Site {
 		Hooks:     hooksOf(p.Hooks),
 		Untrusted: p.TLS.Staging,
 		State:     len(p.State) > 0, MaxFreeze: p.Release.MaxFreeze, Migrates: p.Release.Migrate != nil, Backups: p.Backup != nil,
-		Limited: strings.HasPrefix(p.TLS.Directory, "https://acme-v02.api.letsencrypt.org/"),
+		Limited: p.TLS.LetsEncrypt(),
 	}
 }

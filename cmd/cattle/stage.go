@@ -180,14 +180,19 @@ func (s *stage) public(ctx context.Context) error {
 			return err
 		}
 	}
-	door, err := s.door(st.IP)
+	return s.visit(ctx, st.IP)
+}
+
+// visit waits until the site answers over HTTPS, and begins the load.
+func (s *stage) visit(ctx context.Context, ip string) error {
+	door, err := s.door(ip)
 	if err != nil {
 		return err
 	}
 	if err := s.secure(ctx, door); err != nil {
 		return err
 	}
-	fmt.Fprintf(s.std.out, "https://%s has its certificate; %d requests a second through %s from here on\n", door.Host, time.Second/loadEvery, st.IP)
+	fmt.Fprintf(s.std.out, "https://%s has its certificate; %d requests a second through %s from here on\n", door.Host, time.Second/loadEvery, ip)
 	s.load = probe.Start(ctx, door, s.profile.Health.Path, loadEvery)
 	s.identity = probe.Start(ctx, door, probe.IdentityPath, identityEvery)
 	return nil
