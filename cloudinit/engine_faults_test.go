@@ -347,7 +347,7 @@ func TestNothingThereYet(t *testing.T) {
 func TestStandbyKeepsItsOwn(t *testing.T) {
 	old, next := stateDroplets(t, t.TempDir())
 	handOff(old, next)
-	next.python(`import sqlite3; c = sqlite3.connect("app.db"); c.execute("INSERT INTO rows(text) VALUES('new')"); c.commit()`)
+	next.python(`import sqlite3; c = sqlite3.connect("app.db"); c.execute("INSERT INTO rows(text) VALUES(hex(randomblob(20000)))"); c.commit()`) // more than goes through before the cut
 	equip(next, old)
 	next.do("freeze", "60")
 	next.write("/cut", "3000")
