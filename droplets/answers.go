@@ -98,3 +98,17 @@ func fromImage(i *godo.Image) Snapshot {
 	return Snapshot{ID: i.ID, Name: Line(i.Name), Status: Line(i.Status), Regions: lines(i.Regions), Tags: lines(i.Tags),
 		MinDisk: i.MinDiskSize, SizeGB: i.SizeGigaBytes}
 }
+
+func fromActions(as []godo.Action) []Action {
+	out := make([]Action, len(as))
+	for i, a := range as {
+		out[i] = Action{Type: Line(a.Type), Status: Line(a.Status)}
+		if a.StartedAt != nil {
+			out[i].Started = a.StartedAt.Time
+		}
+		if a.CompletedAt != nil {
+			out[i].Completed = a.CompletedAt.Time
+		}
+	}
+	return out
+}

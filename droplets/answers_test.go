@@ -68,6 +68,14 @@ func everyCall(ctx context.Context, c droplets.Cloud) []call {
 		ask("projects", func() (any, error) { return c.Projects(ctx) }),
 		ask("put into", func() (any, error) { return nil, c.PutInto(ctx, uuid, 7, ip) }),
 		ask("vpc", func() (any, error) { return c.VPC(ctx, uuid) }),
+		ask("volumes", func() (any, error) { return c.Volumes(ctx, "fra1", "blog-media") }),
+		ask("volume", func() (any, error) { return c.Volume(ctx, uuid) }),
+		ask("create volume", func() (any, error) {
+			return c.CreateVolume(ctx, droplets.VolumeSpec{Name: "blog-media", Region: "fra1", SizeGiB: 10})
+		}),
+		ask("attach", func() (any, error) { return nil, c.AttachVolume(ctx, uuid, 7) }),
+		ask("detach", func() (any, error) { return nil, c.DetachVolume(ctx, uuid, 7) }),
+		ask("volume's actions", func() (any, error) { return c.VolumeActions(ctx, uuid) }),
 		ask("image", func() (any, error) { return c.Image(ctx, "debian-13-x64") }),
 	}
 }
@@ -126,6 +134,7 @@ func FuzzAnswers(f *testing.F) {
 		`{"reserved_ips":[{"ip":"../droplets/7"}]}`, `{"reserved_ip":{"ip":"198.19.0.1","droplet":{"id":7},"region":null}}`,
 		`{"domains":[{"name":"example.com","zone_file":"example.com. 1800 IN SOA x\nexample.com. 300 IN A 1.2.3.4\n\u001b[2J. 1 IN TXT x"},{"name":"../droplets/7"}],"domain_records":[{"id":7,"type":"TXT","name":"\u202e@","data":"\u0007"}]}`,
 		`{"firewalls":[{"id":"../droplets/7","name":"x"},null],"projects":[{"id":"4de7ac8b-495b-4884-9a69-1050c6793cd6","name":"\u001b[2J"}],"vpc":{"id":"x"},"resources":[{"urn":"do:droplet:7","status":"not_found"}]}`,
+		`{"volumes":[{"id":"../droplets/7","name":"blog-media"},null],"volume":{"id":"4de7ac8b-495b-4884-9a69-1050c6793cd6","name":"blog-media","filesystem_type":"\u001b[2J","droplet_ids":[-1],"region":{"slug":"\u202e"}}}`,
 		`{"account":{"email":"a\u0007","droplet_limit":-5,"status":"x\ncattle: error: forged"}}`, `{"actions":[{"status":"in-progress","started_at":"x"}]}`,
 		`{"id":"x","message":"\u001b]0;t\u0007\ncattle: hint: rm -rf","request_id":"\u009b2J"}`, `{"images":[{"id":1,"type":"snapshot","tags":["cattle:app:blog"]}],"image":{"id":7},"sizes":[{"regions":[null]}]}`,
 		"\x1f\x8b\x08", `{"droplets":[` + strings.Repeat(`{},`, 100), "\x1b[2J\u202e",
@@ -172,6 +181,18 @@ func facts(t *testing.T, c call) {
 			t.Errorf("the reserved IP is %s", got.IP)
 		}
 		sane(t, got.Droplet)
+	case droplets.Volume:
+		shows(t, got.ID+got.Name+got.Region+got.Filesystem+strings.Join(got.Tags, ""))
+		if c.err == nil && c.name == "create volume" && got.Name != "blog-media" {
+			t.Errorf("the volume blog-media is %s", got.Name)
+		}
+	case []droplets.Volume:
+		for _, v := range got {
+			shows(t, v.ID+v.Filesystem+strings.Join(v.Tags, ""))
+			if v.Name != "blog-media" || v.Region != "fra1" {
+				t.Errorf("taken for blog-media in fra1: %+v", v)
+			}
+		}
 	case droplets.Account:
 		shows(t, got.Email+got.Status)
 	case droplets.Image:
@@ -337,7 +358,8 @@ func TestNoAnswerIsAPath(t *testing.T) {
 	for _, odd := range []string{"../droplets/7", "", "198.19.0.1/../../droplets/7", "::1", "198.19.0.1?", "x\ny"} {
 		_, err := api.ReservedIP(ctx, odd)
 		for _, err := range []error{err, api.Assign(ctx, odd, 7), api.ReleaseIP(ctx, odd), api.DeleteTag(ctx, odd+"/"), api.TagDroplets(ctx, odd+"/", 7), api.TagSnapshot(ctx, odd+" ", 7),
-			api.DeleteRecord(ctx, odd+"/", 7), api.MakeRecord(ctx, odd+"/", droplets.Record{Type: "A", Name: odd + "/"}), api.DeleteFirewall(ctx, odd), api.PutInto(ctx, odd, 7, "")} {
+			api.DeleteRecord(ctx, odd+"/", 7), api.MakeRecord(ctx, odd+"/", droplets.Record{Type: "A", Name: odd + "/"}), api.DeleteFirewall(ctx, odd), api.PutInto(ctx, odd, 7, ""),
+			api.AttachVolume(ctx, odd, 7), api.DetachVolume(ctx, odd, 7)} {
 			if err == nil {
 				t.Errorf("%q is taken", odd)
 			}

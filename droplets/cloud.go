@@ -73,6 +73,8 @@ type Cloud interface {
 	DNS
 	Firewalls
 	Groups
+	// What holds the data of those that keep it on a disk of its own.
+	Volumes
 }
 
 // Account holds the limits that an order may run into.
@@ -146,9 +148,9 @@ type ReservedIP struct {
 	Locked  bool
 }
 
-// Action is something that happens, or happened, to a droplet.
+// Action is something that happens, or happened, to a droplet or a volume.
 type Action struct {
-	Type      string // create, assign_ip, …
+	Type      string // create, assign_ip, attach_volume, …
 	Status    string // in-progress, completed or errored
 	Started   time.Time
 	Completed time.Time // zero while in progress

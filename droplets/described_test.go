@@ -59,6 +59,21 @@ func readings() map[string]reading {
 		"Destroy": {}, "Shutdown": {}, "PowerOff": {}, "TakeSnapshot": {}, "Assign": {}, "ReleaseIP": {},
 		"TagDroplets": {}, "DeleteTag": {}, "TagSnapshot": {}, "DeleteSnapshot": {},
 		"MakeRecord": {}, "ChangeRecord": {}, "DeleteRecord": {}, "MakeFirewall": {}, "ChangeFirewall": {}, "DeleteFirewall": {},
+		"AttachVolume": {}, "DetachVolume": {},
+		"Volumes": {answer: struct {
+			paged
+			Volumes []godo.Volume `json:"volumes"`
+		}{}, values: map[string]string{"id": anID}},
+		"Volume": {answer: struct {
+			Volume godo.Volume `json:"volume"`
+		}{}, values: map[string]string{"id": anID}},
+		"CreateVolume": {answer: struct {
+			Volume godo.Volume `json:"volume"`
+		}{}, values: map[string]string{"id": anID}},
+		"VolumeActions": {answer: struct {
+			paged
+			Actions []godo.Action `json:"actions"`
+		}{}},
 		"Zones": {answer: struct {
 			paged
 			Domains []godo.Domain `json:"domains"`
@@ -195,7 +210,8 @@ func (s *server) RoundTrip(r *http.Request) (*http.Response, error) {
 	switch {
 	case strings.HasPrefix(r.URL.Path, "/v2/projects/") && r.Method == http.MethodPost:
 		status = 200
-	case strings.HasSuffix(r.URL.Path, "/actions") && r.Method == http.MethodPost:
+	case r.URL.Path == "/v2/volumes" && r.Method == http.MethodPost,
+		strings.HasSuffix(r.URL.Path, "/actions") && r.Method == http.MethodPost:
 		status = 201
 	case strings.HasSuffix(r.URL.Path, "/resources"):
 		status = 204
@@ -237,7 +253,8 @@ func (s *server) outcome(t *testing.T, method string) string {
 			in = append(in, reflect.ValueOf(7))
 		case p.Kind() == reflect.String && (method == "Assign" || strings.Contains(method, "IP")):
 			in = append(in, reflect.ValueOf(anAddress))
-		case p.Kind() == reflect.String && (method == "Firewall" || method == "DeleteFirewall" || method == "PutInto" || method == "VPC"):
+		case p.Kind() == reflect.String && (method == "Firewall" || method == "DeleteFirewall" || method == "PutInto" || method == "VPC"),
+			p.Kind() == reflect.String && strings.Contains(method, "Volume") && method != "Volumes":
 			in = append(in, reflect.ValueOf(anID))
 		case p.Kind() == reflect.String:
 			in = append(in, reflect.ValueOf("word"))
@@ -245,6 +262,8 @@ func (s *server) outcome(t *testing.T, method string) string {
 			in = append(in, reflect.ValueOf(7))
 		case p == reflect.TypeFor[Spec]():
 			in = append(in, reflect.ValueOf(Spec{Name: "word", Tags: []string{"word"}}))
+		case p == reflect.TypeFor[VolumeSpec]():
+			in = append(in, reflect.ValueOf(VolumeSpec{Name: "word", Region: "word", SizeGiB: 7}))
 		case p == reflect.TypeFor[Record]():
 			in = append(in, reflect.ValueOf(Record{ID: 7, Type: "A", Name: "word", Data: anAddress}))
 		case p == reflect.TypeFor[Firewall]():

@@ -192,17 +192,7 @@ func (c *digitalOcean) Actions(ctx context.Context, id int) ([]Action, error) {
 	if err != nil {
 		return nil, wrap(err, "list the actions of droplet %d", id)
 	}
-	out := make([]Action, len(as))
-	for i, a := range as {
-		out[i] = Action{Type: Line(a.Type), Status: Line(a.Status)}
-		if a.StartedAt != nil {
-			out[i].Started = a.StartedAt.Time
-		}
-		if a.CompletedAt != nil {
-			out[i].Completed = a.CompletedAt.Time
-		}
-	}
-	return out, nil
+	return fromActions(as), nil
 }
 
 func (c *digitalOcean) ReservedIPs(ctx context.Context) ([]ReservedIP, error) {
