@@ -40,9 +40,9 @@ func latencies() map[string]sandbox.Latency {
 	return map[string]sandbox.Latency{
 		"none": {},
 		"fast": {Call: 10 * time.Millisecond, Active: 2 * time.Second, Boot: 300 * time.Millisecond, Step: 200 * time.Millisecond,
-			Assign: 500 * time.Millisecond, Delete: 200 * time.Millisecond, Issue: 300 * time.Millisecond},
+			Assign: 500 * time.Millisecond, Delete: 200 * time.Millisecond, Issue: 300 * time.Millisecond, Attach: 500 * time.Millisecond},
 		"real": {Call: 100 * time.Millisecond, Active: 30 * time.Second, Boot: 5 * time.Second, Step: 4 * time.Second,
-			Assign: 5 * time.Second, Delete: 2 * time.Second, Issue: 5 * time.Second},
+			Assign: 5 * time.Second, Delete: 2 * time.Second, Issue: 5 * time.Second, Attach: 10 * time.Second},
 	}
 }
 

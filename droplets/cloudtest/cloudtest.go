@@ -32,8 +32,8 @@ type API struct {
 }
 
 // Run checks everything that cattle relies on. It makes two droplets at a
-// time, four in all, a reserved IP, a snapshot, a key, tags and a firewall,
-// and takes all of them away again, whatever happens.
+// time, six in all, a reserved IP, a snapshot, a volume, a key, tags and a
+// firewall, and takes all of them away again, whatever happens.
 func Run(t *testing.T, api API) {
 	s := &suite{api: api.withDefaults(), mark: "cloudtest-" + random()}
 	t.Run("Unauthorized", s.unauthorized)
@@ -50,6 +50,7 @@ func Run(t *testing.T, api API) {
 	t.Run("DropletRefused", s.dropletRefused)
 	t.Run("DropletsAndReservedIP", s.life)
 	t.Run("Snapshots", s.snapshots)
+	t.Run("Volumes", s.volumes)
 }
 
 func (a API) withDefaults() API {

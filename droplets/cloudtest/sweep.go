@@ -33,6 +33,9 @@ func Sweep(t *testing.T, api API) {
 	for _, i := range s.named(t, "/v2/images?private=true", "images", ownName) {
 		s.end(t, fmt.Sprint("/v2/images/", i.number("id")))
 	}
+	for _, v := range s.named(t, "/v2/volumes", "volumes", ownName) {
+		s.end(t, "/v2/volumes/"+v.text("id")) // refused until it has left its droplet
+	}
 	for _, w := range s.named(t, "/v2/firewalls", "firewalls", ownName) {
 		s.end(t, "/v2/firewalls/"+w.text("id"))
 	}

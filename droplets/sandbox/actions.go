@@ -20,14 +20,15 @@ type action struct {
 	Type    string    `json:"type"`
 	Started time.Time `json:"started"`
 	Ends    time.Time `json:"ends"`
-	// Resource is a droplet's id, or a reserved IP's number.
+	// Resource is a droplet's id, or the number of a reserved IP or a volume.
 	Resource     int     `json:"resource"`
 	ResourceType string  `json:"resource_type"`
 	Region       string  `json:"region"`
 	Outcome      Outcome `json:"outcome,omitempty"`
 	Arg          string  `json:"arg,omitempty"`     // new name, name of a snapshot
 	IP           string  `json:"ip,omitempty"`      // of a reserved IP's action
-	Droplet      int     `json:"droplet,omitempty"` // that the IP goes to
+	Droplet      int     `json:"droplet,omitempty"` // that the IP goes to, or that the volume is attached to or detached from
+	Volume       string  `json:"volume,omitempty"`  // id, of a volume's action
 	Image        int     `json:"image,omitempty"`   // that a snapshot makes
 	Agent        string  `json:"agent,omitempty"`   // User-Agent of who ordered it
 
@@ -101,8 +102,12 @@ func (c *Cloud) finish(a *action) {
 
 // effect is what an action does when it ends.
 func (c *Cloud) effect(a *action) {
-	if a.ResourceType == "reserved_ip" {
+	switch a.ResourceType {
+	case "reserved_ip":
 		c.moveIP(a)
+		return
+	case "volume":
+		c.plug(a)
 		return
 	}
 	d := c.droplet(a.Resource)

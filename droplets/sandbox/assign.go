@@ -107,9 +107,9 @@ func (c *Cloud) accept(q *call, a *action) reply {
 func (c *Cloud) cannotTake(d *droplet, ip *reservedIP) string {
 	other := c.reservedOf(d.ID)
 	switch {
-	case c.pending(d.ID) != nil || c.expects(d.ID):
+	case c.busy(d) || c.expects(d.ID):
 		return pendingEvent
-	case d.Status == "new", c.leaving(ip):
+	case c.leaving(ip):
 		return pendingEvent
 	case ip != nil && ip.Region != d.Region:
 		return "The reserved IP and the Droplet must be in the same region."

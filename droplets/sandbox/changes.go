@@ -13,7 +13,7 @@ type Change struct {
 	Droplet int    // that it is about; of Moved and Ordered moves, where the address leads then, 0 for nowhere
 	IP      string // reserved IP that it is about
 	Image   int    // snapshot that it is about
-	Note    string // tags that a droplet is born with, a tag, a verb, an attempt, the type of an action
+	Note    string // tags that a droplet is born with, a tag, a verb, an attempt, the type of an action, a volume
 	// Sound says of the droplet that it is active and its boot ended well; Held,
 	// that a reserved IP leads to it, or is on its way there.
 	Sound, Held bool
@@ -35,6 +35,12 @@ const (
 	Released  What = "released" // a reserved IP was given back
 	Imaged    What = "imaged"   // a snapshot of Droplet was made
 	Unimaged  What = "unimaged" // a snapshot was deleted
+	Provided  What = "provided" // a volume was made; Note: its name, here and with all that is about volumes
+	Plugging  What = "plugging" // attaching a volume to Droplet was ordered, or detaching it; Note: the type of the action, and the name
+	Attached  What = "attached" // a volume, to Droplet
+	Detached  What = "detached" // a volume, from Droplet
+	Torn      What = "torn"     // likewise, beside it: it was mounted there
+	Ended     What = "ended"    // a volume was deleted
 	Ran       What = "ran"      // a verb was asked for; Note: which
 	Armed     What = "armed"    // the dead-man switch of Droplet was; Note: the attempt that it goes off against
 	Disarmed  What = "disarmed"

@@ -16,7 +16,7 @@ import (
 // looks at once.
 func quick() sandbox.Latency {
 	const d = 60 * time.Millisecond
-	return sandbox.Latency{Active: d, Boot: d / 2, Step: d / 6, Assign: d, Delete: d, Issue: d, Power: d}
+	return sandbox.Latency{Active: d, Boot: d / 2, Step: d / 6, Assign: d, Delete: d, Issue: d, Power: d, Attach: d}
 }
 
 func TestConformance(t *testing.T) {
@@ -24,7 +24,7 @@ func TestConformance(t *testing.T) {
 	server := httptest.NewServer(r.Cloud)
 	defer server.Close()
 	cloudtest.Run(t, cloudtest.API{BaseURL: server.URL, Token: "secret", Poll: 20 * time.Millisecond, Patience: 20 * time.Second, Domain: "example.com"})
-	if s := r.Snapshot(); len(s.Droplets)+len(s.ReservedIPs) != 0 {
+	if s := r.Snapshot(); len(s.Droplets)+len(s.ReservedIPs)+len(s.Volumes) != 0 {
 		t.Error("the suite left something:", s)
 	}
 }
@@ -39,13 +39,14 @@ func TestSweep(t *testing.T) {
 		d := r.create(map[string]any{"name": "one." + mark + ".example.com", "tags": []string{mark}})
 		r.want(202, "POST", "/v2/reserved_ips", map[string]any{"droplet_id": d})
 		r.want(201, "POST", fmt.Sprintf("/v2/droplets/%d/actions", d), map[string]any{"type": "snapshot", "name": mark})
+		r.want(201, "POST", "/v2/volumes", map[string]any{"name": mark, "region": "nyc3", "size_gigabytes": 1})
 		r.want(202, "POST", "/v2/firewalls", map[string]any{"name": mark, "tags": []string{mark},
 			"inbound_rules": []any{map[string]any{"protocol": "tcp", "ports": "22", "sources": map[string]any{"addresses": []string{"0.0.0.0/0"}}}}})
 	}
 	server := httptest.NewServer(r.Cloud)
 	defer server.Close()
 	cloudtest.Sweep(t, cloudtest.API{BaseURL: server.URL, Token: "secret", Poll: time.Millisecond, Patience: 10 * time.Second})
-	for path, list := range map[string]string{"/v2/droplets": "droplets", "/v2/reserved_ips": "reserved_ips", "/v2/images?private=true": "images",
+	for path, list := range map[string]string{"/v2/droplets": "droplets", "/v2/reserved_ips": "reserved_ips", "/v2/images?private=true": "images", "/v2/volumes": "volumes",
 		"/v2/firewalls": "firewalls", "/v2/account/keys": "ssh_keys", "/v2/tags": "tags"} {
 		left := dig(r.want(200, "GET", path, nil), list).([]any)
 		if len(left) != 1 || strings.Contains(fmt.Sprint(left), own) {
@@ -61,7 +62,7 @@ func TestConformanceWithMachines(t *testing.T) {
 	server := httptest.NewServer(r.Cloud)
 	defer server.Close()
 	cloudtest.Run(t, cloudtest.API{BaseURL: server.URL, Token: "secret", Poll: 20 * time.Millisecond, Patience: 20 * time.Second, Domain: "example.com"})
-	if s := r.Snapshot(); len(s.Droplets)+len(s.ReservedIPs) != 0 {
+	if s := r.Snapshot(); len(s.Droplets)+len(s.ReservedIPs)+len(s.Volumes) != 0 {
 		t.Error("the suite left something:", s)
 	}
 	r.Close()

@@ -69,7 +69,7 @@ func (c *Cloud) postTaggedActions(q *call) reply {
 
 // act starts an action of a droplet and shows it as it starts.
 func (c *Cloud) act(q *call, d *droplet, in dropletAction) (obj, string) {
-	if c.pending(d.ID) != nil {
+	if c.pending(d.ID) != nil || c.plugging(d.ID) != nil {
 		return nil, pendingEvent
 	}
 	if fault := refuses(d, in); fault != "" {

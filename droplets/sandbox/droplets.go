@@ -65,7 +65,13 @@ func (c *Cloud) dropletOf(q *call) *droplet {
 
 // fresh says whether a droplet is too new for a call that a fault made stale.
 func (q *call) fresh(d *droplet) bool {
-	return q.fault.Stale > 0 && q.now.Sub(d.CreatedAt) < q.fault.Stale
+	return q.tooNew(d.CreatedAt)
+}
+
+// tooNew says whether a call that a fault made stale cannot know yet what was
+// made, or happened, then.
+func (q *call) tooNew(at time.Time) bool {
+	return q.fault.Stale > 0 && q.now.Sub(at) < q.fault.Stale
 }
 
 func (c *Cloud) getDroplet(q *call) reply {
@@ -115,9 +121,6 @@ func (c *Cloud) getNeighbors(q *call) reply {
 	return ok(obj{"droplets": []obj{}})
 }
 
-// getVolumes: there are none, and none can be made here.
-func (c *Cloud) getVolumes(q *call) reply { return page(q, "volumes", []obj{}) }
-
 func (c *Cloud) deleteDroplet(q *call) reply {
 	d := c.dropletOf(q)
 	if d == nil {
@@ -153,11 +156,13 @@ func (c *Cloud) startDestroy(q *call, d *droplet) {
 	c.settle(q.now)
 }
 
-// destroy takes a droplet away. Its reserved IP stays, and so do snapshots.
+// destroy takes a droplet away. Its reserved IP stays, and so do snapshots and
+// volumes.
 func (c *Cloud) destroy(d *droplet, a *action) {
 	at := a.Ends
 	c.state.Bills = append(c.state.Bills, c.bill(d, at, true))
 	c.powerOff(d, at)
+	c.leaveVolumes(d, a)
 	d.Status = "archive"
 	c.state.Droplets = slices.DeleteFunc(c.state.Droplets, func(o *droplet) bool { return o == d })
 	delete(c.seeds, d.ID)
@@ -184,7 +189,7 @@ func (c *Cloud) viewDroplet(d *droplet) obj {
 		"id": d.ID, "name": d.Name, "memory": s.Memory, "vcpus": s.VCPUs, "disk": s.Disk, "disk_info": s.DiskInfo,
 		"locked": c.pending(d.ID) != nil, "status": d.Status, "kernel": nil, "created_at": stamp(d.CreatedAt),
 		"features": d.Features, "backup_ids": []int{}, "next_backup_window": nil,
-		"snapshot_ids": orEmpty(d.Snapshots), "image": c.viewImage(d), "volume_ids": []string{},
+		"snapshot_ids": orEmpty(d.Snapshots), "image": c.viewImage(d), "volume_ids": c.volumeIDs(d.ID),
 		"size": s, "size_slug": d.Size, "region": c.shelf.region(d.Region), "tags": orEmpty(d.Tags), "vpc_uuid": d.VPC,
 		"networks": obj{"v4": []obj{}, "v6": []obj{}},
 	}

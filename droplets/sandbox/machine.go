@@ -72,6 +72,7 @@ func (c *Cloud) powerOff(d *droplet, at time.Time) {
 		d.Disk.BootAt = time.Time{}
 	}
 	d.Disk.OnAt, d.Disk.Passes = time.Time{}, passes{}
+	c.unmountAll(d)
 	c.dropGuard(d.ID)
 	c.net.cut(d.ID)
 }

@@ -33,6 +33,14 @@ type Machines interface {
 	// DeleteImage forgets what Snapshot kept. One that is not there is no
 	// error. Machines that were made from it go on.
 	DeleteImage(ctx context.Context, image int) error
+	// AttachVolume gives a machine, on or off, a volume as a disk. One that no
+	// machine had yet is empty, but for its file system.
+	AttachVolume(ctx context.Context, id int, v Volume) error
+	// DetachVolume takes it away, mounted or not. One that is not there is no
+	// error; Destroy does it too.
+	DetachVolume(ctx context.Context, id int, v Volume) error
+	// DeleteVolume forgets what is on a volume that no machine has.
+	DeleteVolume(ctx context.Context, volume string) error
 	// Assign lets a reserved address lead to a droplet's own; to the zero
 	// Addr: nowhere.
 	Assign(ctx context.Context, ip, to netip.Addr) error

@@ -94,6 +94,18 @@ func (f *fakeMachines) DeleteImage(ctx context.Context, image int) error {
 	return f.do(ctx, fmt.Sprint("image ", image), "DeleteImage", image)
 }
 
+func (f *fakeMachines) AttachVolume(ctx context.Context, id int, v sandbox.Volume) error {
+	return f.do(ctx, machine(id), "AttachVolume", id, v.Name)
+}
+
+func (f *fakeMachines) DetachVolume(ctx context.Context, id int, v sandbox.Volume) error {
+	return f.do(ctx, machine(id), "DetachVolume", id, v.Name)
+}
+
+func (f *fakeMachines) DeleteVolume(ctx context.Context, volume string) error {
+	return f.do(ctx, "volume "+volume, "DeleteVolume")
+}
+
 func (f *fakeMachines) Assign(ctx context.Context, ip, to netip.Addr) error {
 	where := "nowhere"
 	if to.IsValid() {

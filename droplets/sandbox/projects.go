@@ -121,6 +121,9 @@ func (c *Cloud) things(q *call) map[string]time.Time {
 	for _, d := range c.state.Domains {
 		all["do:domain:"+d.Name] = q.now
 	}
+	for _, v := range c.state.Volumes {
+		all["do:volume:"+v.ID] = v.Made
+	}
 	for urn := range all {
 		if r, put := c.state.Projects[urn]; put {
 			all[urn] = r.AssignedAt
@@ -156,7 +159,7 @@ func (c *Cloud) postResources(q *call) reply {
 	there, status := c.things(q), map[string]string{}
 	for _, urn := range in.Resources {
 		kind, _ := splitURN(urn)
-		scope := map[string]string{"droplet": "droplet:read", "floatingip": "reserved_ip:read", "domain": "domain:read"}[kind]
+		scope := map[string]string{"droplet": "droplet:read", "floatingip": "reserved_ip:read", "domain": "domain:read", "volume": "block_storage:read"}[kind]
 		if scope != "" && !c.holds(q, scope) {
 			return forbidden()
 		}
@@ -210,7 +213,7 @@ func (c *Cloud) viewResources(q *call, p *project, status map[string]string) []o
 
 func viewResource(q *call, urn string, at time.Time, status string) obj {
 	kind, id := splitURN(urn)
-	path := map[string]string{"droplet": "droplets", "floatingip": "floating_ips", "domain": "domains"}[kind]
+	path := map[string]string{"droplet": "droplets", "floatingip": "floating_ips", "domain": "domains", "volume": "volumes"}[kind]
 	return obj{"urn": urn, "assigned_at": stamp(at), "status": status, "links": obj{"self": fmt.Sprintf("%s/v2/%s/%s", q.base(), path, id)}}
 }
 

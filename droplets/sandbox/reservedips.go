@@ -133,7 +133,7 @@ func (c *Cloud) deleteReservedIP(q *call) reply {
 // stale, where it pointed.
 func (c *Cloud) viewReserved(q *call, ip *reservedIP) obj {
 	at := ip.Droplet
-	if q.fault.Stale > 0 && q.now.Sub(ip.MovedAt) < q.fault.Stale {
+	if q.tooNew(ip.MovedAt) {
 		at = ip.Before
 	}
 	v := obj{"ip": ip.IP, "region": c.shelf.region(ip.Region), "droplet": nil, "locked": ip.Locked}

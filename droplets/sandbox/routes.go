@@ -106,6 +106,14 @@ func (c *Cloud) handlers() map[string]func(*call) reply {
 		"GET /v2/vpcs":      c.getVPCs,
 		"GET /v2/vpcs/{id}": c.getVPC,
 
-		"GET /v2/volumes": c.getVolumes,
+		"GET /v2/volumes":                       c.getVolumes,
+		"POST /v2/volumes":                      c.postVolumes,
+		"DELETE /v2/volumes":                    c.deleteVolumeByName,
+		"POST /v2/volumes/actions":              c.postVolumeActionByName,
+		"GET /v2/volumes/{id}":                  c.getVolume,
+		"DELETE /v2/volumes/{id}":               c.deleteVolume,
+		"GET /v2/volumes/{id}/actions":          c.getVolumeActions,
+		"POST /v2/volumes/{id}/actions":         c.postVolumeAction,
+		"GET /v2/volumes/{id}/actions/{action}": c.getVolumeAction,
 	}
 }

@@ -90,6 +90,7 @@ type Latency struct {
 	Delete time.Duration `json:"delete"` // from DELETE until a droplet is gone
 	Issue  time.Duration `json:"issue"`  // a certificate
 	Power  time.Duration `json:"power"`  // power actions, rename, snapshot
+	Attach time.Duration `json:"attach"` // a volume's attach and detach
 }
 
 // A Cloud is one account of the sandbox. All its methods may be called at the

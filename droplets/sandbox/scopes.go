@@ -102,7 +102,15 @@ func scopes() map[string][]string {
 		"GET /v2/vpcs":      {"vpc:read"},
 		"GET /v2/vpcs/{id}": {"vpc:read"},
 
-		"GET /v2/volumes": {"block_storage:read"},
+		"GET /v2/volumes":                       {"block_storage:read"},
+		"POST /v2/volumes":                      {"block_storage:create"},
+		"DELETE /v2/volumes":                    {"block_storage:delete"},
+		"POST /v2/volumes/actions":              {"block_storage_action:create"},
+		"GET /v2/volumes/{id}":                  {"block_storage:read"},
+		"DELETE /v2/volumes/{id}":               {"block_storage:delete"},
+		"GET /v2/volumes/{id}/actions":          {"block_storage_action:read"},
+		"POST /v2/volumes/{id}/actions":         {"block_storage_action:create"},
+		"GET /v2/volumes/{id}/actions/{action}": {"block_storage_action:read"},
 	}
 }
 

@@ -8,6 +8,7 @@ type Snapshot struct {
 	At          time.Time    `json:"at"`
 	Droplets    []Machine    `json:"droplets"`
 	ReservedIPs []ReservedIP `json:"reserved_ips"`
+	Volumes     []Attachable `json:"volumes"`
 	Bills       []Bill       `json:"bills"`
 	Issued      []Issued     `json:"issued"`
 	// Backups are those of all repositories, oldest first.
@@ -55,12 +56,26 @@ type ReservedIP struct {
 	Fault   string `json:"fault,omitempty"` // why Machines did not move it
 }
 
+// An Attachable is a volume and the droplet that it is attached to, 0 for none.
+type Attachable struct {
+	ID      string `json:"id"`
+	Name    string `json:"name"`
+	Region  string `json:"region"`
+	SizeGiB int    `json:"size_gib"`
+	Droplet int    `json:"droplet"`
+	Moving  bool   `json:"moving"`          // an attach or a detach is under way
+	Fault   string `json:"fault,omitempty"` // why Machines did not carry one out
+	// Mounted says that a stub has it mounted; Rows are what is on it.
+	Mounted bool     `json:"mounted,omitempty"`
+	Rows    []string `json:"rows,omitempty"`
+}
+
 // Snapshot looks at everything at once.
 func (c *Cloud) Snapshot() Snapshot {
 	bills := c.Bills()
 	now := c.lock()
 	defer c.unlock()
-	s := Snapshot{At: now, Droplets: []Machine{}, ReservedIPs: []ReservedIP{}, Bills: orEmpty(bills), Issued: orEmpty(c.state.Issued)}
+	s := Snapshot{At: now, Droplets: []Machine{}, ReservedIPs: []ReservedIP{}, Volumes: []Attachable{}, Bills: orEmpty(bills), Issued: orEmpty(c.state.Issued)}
 	for _, d := range c.state.Droplets {
 		s.Droplets = append(s.Droplets, c.machine(d, now))
 	}
@@ -69,6 +84,9 @@ func (c *Cloud) Snapshot() Snapshot {
 	}
 	for _, ip := range c.state.Reserved {
 		s.ReservedIPs = append(s.ReservedIPs, ReservedIP{ip.IP, ip.Region, ip.Droplet, ip.Locked, ip.Fault})
+	}
+	for _, v := range c.state.Volumes {
+		s.Volumes = append(s.Volumes, Attachable{v.ID, v.Name, v.Region, v.Size, v.Droplet, c.moving(v) != nil, v.Fault, v.Disk.Mounted, v.Disk.Rows})
 	}
 	return s
 }

@@ -29,6 +29,7 @@ type state struct {
 	Groups   []*project          `json:"projects,omitempty"` // beside the default one
 	Projects map[string]resource `json:"project_resources"`  // by URN
 	VPCs     map[string]string   `json:"vpcs,omitempty"`     // further ones, with their region
+	Volumes  []*volume           `json:"volumes,omitempty"`
 	// Published is by how many revisions the archive of packages was moved on.
 	Published int `json:"published,omitempty"`
 	// Backups are in repositories that outlive droplets, oldest first.

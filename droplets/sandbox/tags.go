@@ -13,6 +13,8 @@ type tag struct {
 	Name      string `json:"name"`
 	Last      int    `json:"last"` // droplet that was tagged last
 	LastImage int    `json:"last_image"`
+	// LastVolume is the id of the one that was tagged last.
+	LastVolume string `json:"last_volume,omitempty"`
 }
 
 // validTag holds a name to ^[a-zA-Z0-9_\-\:]+$ and 255 characters.
@@ -49,6 +51,11 @@ func (c *Cloud) tagDroplet(t *tag, d *droplet) {
 func (c *Cloud) tagImage(t *tag, i *image) {
 	t.LastImage = i.ID
 	c.addTag(t, &i.Tags)
+}
+
+func (c *Cloud) tagVolume(t *tag, v *volume) {
+	t.LastVolume = v.ID
+	c.addTag(t, &v.Tags)
 }
 
 // addTag puts a tag on a list of tags. Lists are never changed in place:
@@ -107,12 +114,15 @@ func (c *Cloud) deleteTag(q *call) reply {
 	for _, i := range c.state.Images {
 		untag(&i.Tags, t.Name)
 	}
+	for _, v := range c.state.Volumes {
+		untag(&v.Tags, t.Name)
+	}
 	c.state.Tags = slices.DeleteFunc(c.state.Tags, func(o *tag) bool { return o == t })
 	c.touch()
 	return noContent()
 }
 
-// tagResources tags (POST) or untags (DELETE) droplets and images. Nothing is
+// tagResources tags (POST) or untags (DELETE) droplets, images and volumes. Nothing is
 // done unless the tag and every resource exist.
 func (c *Cloud) tagResources(q *call) reply {
 	t := c.tag(q.PathValue("tag"))
@@ -148,7 +158,7 @@ type resourceName struct {
 // tagging is what tags or untags one resource; nil for one that is not there.
 func (c *Cloud) tagging(q *call, t *tag, r resourceName) func() {
 	id, off := number(string(r.ID), 0), q.Method == http.MethodDelete
-	d, i := c.droplet(id), c.ownImage(id)
+	d, i, v := c.droplet(id), c.ownImage(id), c.volume(string(r.ID))
 	switch {
 	case r.Type == "droplet" && d != nil && off:
 		return func() { untag(&d.Tags, t.Name); c.noteTag(q, Untagged, t.Name, d) }
@@ -158,13 +168,17 @@ func (c *Cloud) tagging(q *call, t *tag, r resourceName) func() {
 		return func() { untag(&i.Tags, t.Name) }
 	case r.Type == "image" && i != nil:
 		return func() { c.tagImage(t, i) }
+	case r.Type == "volume" && v != nil && off:
+		return func() { untag(&v.Tags, t.Name) }
+	case r.Type == "volume" && v != nil:
+		return func() { c.tagVolume(t, v) }
 	}
 	return nil
 }
 
 // viewTag counts what carries a tag.
 func (c *Cloud) viewTag(q *call, t *tag) obj {
-	droplets, images := 0, 0
+	droplets, images, volumes := 0, 0, 0
 	for _, d := range c.state.Droplets {
 		if slices.Contains(d.Tags, t.Name) {
 			droplets++
@@ -175,20 +189,26 @@ func (c *Cloud) viewTag(q *call, t *tag) obj {
 			images++
 		}
 	}
-	all := obj{"count": droplets + images}
-	all["images"] = q.tagged(all, images, "images", t.LastImage)
-	all["droplets"] = q.tagged(all, droplets, "droplets", t.Last)
-	for _, kind := range []string{"volumes", "volume_snapshots", "databases"} {
+	for _, v := range c.state.Volumes {
+		if slices.Contains(v.Tags, t.Name) {
+			volumes++
+		}
+	}
+	all := obj{"count": droplets + images + volumes}
+	all["volumes"] = q.tagged(all, volumes, "volumes", t.LastVolume)
+	all["images"] = q.tagged(all, images, "images", strconv.Itoa(t.LastImage))
+	all["droplets"] = q.tagged(all, droplets, "droplets", strconv.Itoa(t.Last))
+	for _, kind := range []string{"volume_snapshots", "databases"} {
 		all[kind] = obj{"count": 0}
 	}
 	return obj{"name": t.Name, "resources": all}
 }
 
 // tagged counts one kind of resource, and names the last one in all, too.
-func (q *call) tagged(all obj, count int, kind string, last int) obj {
+func (q *call) tagged(all obj, count int, kind, last string) obj {
 	v := obj{"count": count}
 	if count > 0 {
-		uri := q.base() + "/v2/" + kind + "/" + strconv.Itoa(last)
+		uri := q.base() + "/v2/" + kind + "/" + last
 		v["last_tagged_uri"], all["last_tagged_uri"] = uri, uri
 	}
 	return v

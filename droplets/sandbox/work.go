@@ -32,8 +32,11 @@ func (c *Cloud) hand(a *action) bool {
 
 // place is what actions happen to one after the other: a droplet or an address.
 func (a *action) place() string {
-	if a.ResourceType == "reserved_ip" {
+	switch a.ResourceType {
+	case "reserved_ip":
 		return a.IP
+	case "volume":
+		return dropletPlace(a.Droplet)
 	}
 	return dropletPlace(a.Resource)
 }
@@ -42,8 +45,11 @@ func dropletPlace(id int) string { return fmt.Sprint("droplet ", id) }
 
 // work says what an action means to the machines; nil: nothing.
 func (c *Cloud) work(a *action) job {
-	if a.ResourceType == "reserved_ip" {
+	switch a.ResourceType {
+	case "reserved_ip":
 		return c.assignWork(a)
+	case "volume":
+		return c.plugWork(a)
 	}
 	d := c.droplet(a.Resource)
 	if d == nil {
@@ -122,6 +128,10 @@ func (c *Cloud) handBack(a *action, err error) {
 // an earlier action left there.
 func (c *Cloud) blame(a *action) {
 	d := c.droplet(a.Resource)
+	if v := c.volume(a.Volume); v != nil {
+		v.Fault = a.fault
+		d = c.droplet(a.Droplet)
+	}
 	if ip := c.reserved(a.IP); ip != nil {
 		ip.Fault = a.fault
 		if d = c.droplet(a.Droplet); d == nil {

@@ -34,6 +34,15 @@ func amendments() []amendment {
 			}
 			return false
 		}},
+		{"volume_action_post_base.volume_name", "is what POST /v2/volumes/actions asks for in its own words and calls", func(doc *openapi3.T) bool {
+			found := false
+			for _, kind := range []string{"attach", "detach"} {
+				base := schema(doc, "volume_action_post_"+kind).AllOf[0].Value
+				found = found || base.Properties["volume_name"] == nil
+				base.Properties["volume_name"] = openapi3.NewStringSchema().NewRef()
+			}
+			return found
+		}},
 		{"domain_record_{ns,srv,txt}.required", "has flags and tag, which its own properties say are for CAA records", func(doc *openapi3.T) bool {
 			found := false
 			for _, kind := range []string{"ns", "srv", "txt"} {

@@ -194,5 +194,5 @@ func (h *Host) Close() error {
 func (h *Host) end(m *machine) error {
 	m.ops.Lock()
 	defer m.ops.Unlock()
-	return m.off(context.Background(), false)
+	return errors.Join(m.off(context.Background(), false), m.dropDisks())
 }

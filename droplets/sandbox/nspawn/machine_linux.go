@@ -28,6 +28,7 @@ type machine struct {
 
 	mu    sync.Mutex
 	run   *run // nil: off
+	disks []*disk
 	asked bool // whoever calls wants it off: no restart, no word to Stopped
 }
 

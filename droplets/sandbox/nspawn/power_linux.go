@@ -113,6 +113,9 @@ func (h *Host) remove(m *machine) error {
 	if err := m.off(context.Background(), false); err != nil {
 		return err
 	}
+	if err := m.dropDisks(); err != nil {
+		return err
+	}
 	if err := removeTree(m.dir); err != nil {
 		return err
 	}

@@ -130,6 +130,9 @@ func (r *run) command() *exec.Cmd {
 		"--resolv-conf=off", "--timezone=off", "--link-journal=no",
 		"--bind="+strings.ReplaceAll(m.docker(), ":", `\:`)+":/var/lib/docker",
 		first, fmt.Sprint(m.spec.ID))
+	for _, d := range m.disks { // m.mu is held by who boots it
+		cmd.Args = append(cmd.Args, d.word())
+	}
 	cmd.Env = append(bare(), "SYSTEMD_NSPAWN_API_VFS_WRITABLE=network", "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1")
 	cmd.Stdout, cmd.Stderr = m.console, m.console
 	cmd.WaitDelay = 5 * time.Second
