@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"cattle/droplets/sandbox"
 )
 
 // TestKilledChild is the process that TestKilled kills.
@@ -32,10 +34,24 @@ func TestKilledChild(t *testing.T) {
 	s.must(s.PowerOn(t.Context(), 10))
 	s.create(11, 500, trivial)
 	s.booted(11)
+	v := sandbox.Volume{ID: "v", Name: "v", SizeGiB: 1, Filesystem: "ext4"}
+	s.must(s.AttachVolume(t.Context(), 11, v))
+	s.sh(11, "mount /dev/sda /mnt && echo x >/mnt/x")
 	lines := append([]string{s.record.ID, s.record.Dir, string(s.record.Cgroup)}, s.namespaces()...)
 	s.must(os.WriteFile(filepath.Join(dir, "being"), []byte(strings.Join(lines, "\n")), 0o600))
 	s.must(os.Rename(filepath.Join(dir, "being"), filepath.Join(dir, "ready")))
 	select {}
+}
+
+// loops are the loop devices in front of files of a folder.
+func loops(dir string) (found []string) {
+	all, _ := filepath.Glob("/sys/block/loop*/loop/backing_file")
+	for _, l := range all {
+		if file, err := os.ReadFile(l); err == nil && strings.HasPrefix(string(file), dir+"/") {
+			found = append(found, l)
+		}
+	}
+	return found
 }
 
 // Of a sandbox that was killed nothing is left after Clean, and one that runs
@@ -70,11 +86,16 @@ func TestKilled(t *testing.T) {
 	if len(cgroup(group).processes()) < 10 {
 		t.Errorf("only %d processes in two machines", len(cgroup(group).processes()))
 	}
+	if len(loops(disks)) != 1 {
+		t.Errorf("the volume's device is %v", loops(disks))
+	}
 	s.must(child.Process.Signal(unix.SIGKILL))
 	<-ended
 	s.until(10*time.Second, "end of the machines' processes", func() bool { return len(cgroup(group).processes()) == 0 })
 
 	var said []string
+	s.until(10*time.Second, "end of the volume's device", func() bool { return len(loops(disks)) == 0 })
+
 	removed, err := clean(t.Context(), s.register, func(line string) { said = append(said, line) })
 	if err != nil || removed != 1 || len(said) != 1 || !strings.Contains(said[0], id) {
 		t.Errorf("Clean removed %d, %v, and said %q", removed, err, said)
@@ -106,6 +127,7 @@ func TestClosed(t *testing.T) {
 	mountsBefore := mountTable(t)
 	s := newStage(t)
 	s.create(10, 0, trivial)
+	s.must(s.AttachVolume(t.Context(), 10, sandbox.Volume{ID: "v", Name: "v", SizeGiB: 1}))
 	spaces := s.namespaces()
 	s.must(s.Close())
 	for _, path := range []string{s.record.Dir, string(s.record.Cgroup), s.record.path} {
@@ -115,6 +137,9 @@ func TestClosed(t *testing.T) {
 	}
 	if mounts := mountTable(t); mounts != mountsBefore {
 		t.Errorf("mounts before:\n%s\nafter:\n%s", mountsBefore, mounts)
+	}
+	if left := loops(s.record.Dir); len(left) > 0 {
+		t.Errorf("devices are left: %v", left)
 	}
 	s.gone(spaces)
 	if pids := processesWith("sandbox-" + s.record.ID); len(pids) > 0 {
