@@ -25,6 +25,7 @@ LOOK_MS = 10_000   # between two looks whether this is the live droplet
 def freeze(arguments: list[str]) -> None:
     """freeze SECONDS: writes are held for so long, or until thaw."""
     seconds = float(arguments[0])
+    volumes.forget_thaw()
     now = phase.read()
     if now["phase"] == "frozen" and held():
         now = phase.write("frozen", seconds, now["id"])
@@ -67,7 +68,7 @@ def left(now: dict) -> bool:
 
 
 def lapsed(now: dict) -> bool:
-    return machine.now_ms() >= now["until_ms"] or not held()
+    return machine.now_ms() >= now["until_ms"] or volumes.thawed() == now["id"] or not held()
 
 
 def thaw(_: list[str]) -> None:

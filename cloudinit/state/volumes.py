@@ -164,6 +164,11 @@ def thawed() -> str:
     return load()["thaw"]
 
 
+def forget_thaw() -> None:
+    if thawed():
+        write(thaw="")
+
+
 def load() -> dict:
     """The entries of the volumes, until when they are not mounted again, the services
     that are stopped for them, and the id of a phase that was to end meanwhile."""

@@ -32,9 +32,10 @@ func (q *stateCall) pull(final bool) error {
 		s.Base = rows
 	}
 	q.cloud.touch()
+	all, more := rows, moved
 	for i, e := range spec.Entries {
-		if i > 0 {
-			moved, rows = nil, nil
+		if rows, moved = nil, nil; i == spec.first() {
+			rows, moved = all, more
 		}
 		q.say(obj{"entry": e.Name, "bytes": sizeOf(moved), "of": sizeOf(moved)})
 		q.say(obj{"entry": e.Name, "bytes": sizeOf(moved), "ms": 1, "estimate_ms": pullEstimate, "equal": true,
