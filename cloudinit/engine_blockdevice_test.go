@@ -127,8 +127,8 @@ func TestVolumeOfTheKernel(t *testing.T) {
 	if got := next.text("/mnt/media/picture"); got != "content" {
 		t.Errorf("on the new droplet it is %q", got)
 	}
-	if answer := next.do("prepare"); !strings.Contains(answer.line, `"kind": "volume"`) || strings.Contains(answer.line, `"kind": "volume", "bytes": 0`) {
-		t.Errorf("the facts are %s", answer.line)
+	if answer := next.do("prepare"); !strings.Contains(answer.all, `"kind": "volume"`) || strings.Contains(answer.all, `"kind": "volume", "bytes": 0`) {
+		t.Errorf("the facts are %s", answer.all)
 	}
 	next.do("part", "60")
 }

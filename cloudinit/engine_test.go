@@ -150,7 +150,7 @@ type engineAnswer struct {
 	Was        string
 	Total      int
 	EstimateMs int    `json:"estimate_ms"`
-	line       string // all of it
+	all        string // its lines
 	said       string // to people
 	Error      struct{ Code, Entry, Side, Message string }
 }
@@ -167,7 +167,7 @@ func (d *stateDroplet) try(stdin string, verb ...string) engineAnswer {
 	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &answer); err != nil {
 		d.t.Fatalf("%v: %q, %s", verb, out, &said)
 	}
-	answer.line, answer.said = lines[len(lines)-1], said.String()
+	answer.all, answer.said = string(out), said.String()
 	return answer
 }
 

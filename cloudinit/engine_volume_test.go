@@ -117,7 +117,9 @@ func TestVolumeMoves(t *testing.T) {
 		}
 	}
 	old.wantAsked("stop --timeout 5 web worker", "umount ROOT/mnt/media", "--quiet disable mnt-media.mount")
-	next.succeeds(old.source(), "pull", "delta")
+	if said := next.succeeds(old.source(), "pull", "delta").all; !strings.Contains(said, `"bytes": 0, "digest": "", "equal": true`) {
+		t.Error("the volume's part of the copy:", said)
+	}
 	old.detach()
 	next.attach("ext4")
 	for range 2 {
@@ -136,6 +138,25 @@ func TestVolumeMoves(t *testing.T) {
 	old.wants("volume-missing", "media", "", "thaw")
 	if !old.frozen() || !old.closed() {
 		t.Error("without its volume it opened")
+	}
+
+	equip(next, old)
+	next.do("freeze", "60")
+	old.succeeds(next.source(), "pull", "delta")
+	next.do("part", "60")
+	next.detach()
+	old.attach("ext4")
+	old.do("join")
+	old.do("start", "600")
+	time.Sleep(time.Second)
+	if !old.mounted() || old.closed() || !old.frozen() {
+		t.Error("a thaw from before it was to be the new one opened it")
+	}
+	next.do("commit", "240")
+	old.makeLive()
+	old.do("thaw")
+	if old.closed() || old.frozen() {
+		t.Error("thawed, it is not open")
 	}
 }
 

@@ -331,11 +331,10 @@ class Keeper:
         return self.here
 
     def over(self, now: dict) -> bool:
-        """Whether this droplet is to open: its lease ran out, which after a commit, and
-        on a new droplet, is enough only where visitors come here; or somebody said so."""
-        if self.thawed and self.thawed == now["id"]:
-            return True
-        if not now["until_ms"] or machine.now_ms() < now["until_ms"]:
+        """Whether this droplet is to open: its lease ran out, or somebody thawed it while
+        it had no volume. After a commit, and on a new droplet, that is enough only where
+        visitors come here."""
+        if self.thawed != now["id"] and not 0 < now["until_ms"] <= machine.now_ms():
             return False
         if now["phase"] == "frozen":
             return True

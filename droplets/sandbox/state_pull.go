@@ -28,6 +28,9 @@ func (q *stateCall) pull(final bool) error {
 	if final {
 		moved = rows[min(len(s.Base), len(rows)):]
 		s.Rows, s.Base, s.Ready = rows, nil, time.Time{} // the app is stopped first
+		if s.Volumes != nil {
+			s.Volumes.Thaw = time.Time{} // what was to end has
+		}
 	} else {
 		s.Base = rows
 	}

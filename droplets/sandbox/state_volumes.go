@@ -32,11 +32,10 @@ func (c *Cloud) tend(d *droplet, now time.Time) bool {
 	if !c.back(d, now) {
 		return false
 	}
-	if wish := s.Volumes.Thaw; !wish.IsZero() {
+	wished := !s.Volumes.Thaw.IsZero() && s.Volumes.Thaw.Equal(s.Since)
+	if wished && (s.Phase == phaseFrozen || s.Phase != phaseOpen && c.reservedOf(d.ID) != nil) {
 		s.Volumes.Thaw = time.Time{}
-		if wish.Equal(s.Since) && s.Phase != phaseOpen {
-			c.enter(d, phaseOpen, now, time.Time{})
-		}
+		c.enter(d, phaseOpen, now, time.Time{})
 	}
 	return true
 }

@@ -119,6 +119,33 @@ func TestStateVolumeMoves(t *testing.T) {
 				if got := s.add(old.addr, "4"); got != 503 || old.phase() != "committed" {
 					t.Error("the old one took a row:", got, old.phase())
 				}
+
+				order = s.lends(new, old, true)
+				old.says("pull bulk", order, "done")
+				time.Sleep(time.Minute) // the old one's promise
+				new.says("freeze 30", "", "until_ms")
+				new.says("part 1", "", "until_ms")
+				s.move(volume, new, old)
+				if got := s.add(old.addr, "4"); got != 503 || old.phase() != "committed" {
+					t.Error("thawed before it had its volume, it opened where nobody comes:", got, old.phase())
+				}
+				old.says("part 1", "", "until_ms")
+				s.move(volume, old, new)
+				new.says("join", "", "joined")
+				old.says("pull delta", order, "done")
+				new.says("part 60", "", "until_ms")
+				s.move(volume, new, old)
+				old.says("join", "", "joined")
+				if got := s.add(old.addr, "4"); got != 503 {
+					t.Error("a thaw from before it was to be the new one opened it:", got)
+				}
+				old.says("start 600", "", "phase")
+				new.says("commit 240", "", "phase")
+				s.assign(old)
+				old.says("thaw", "", "phase")
+				if got := s.add(s.ip, "4"); got != 201 || !slices.Equal(s.rows(s.ip), []string{"1", "2", "3", "4"}) {
+					t.Error("back again:", got, s.rows(s.ip))
+				}
 			})
 		})
 	}
@@ -146,6 +173,11 @@ func TestStateVolumeComesBack(t *testing.T) {
 		if status, _, _ := s.get("http://"+new.addr+"/", "blog.example.com"); status != 503 {
 			t.Error("parted, it answers", status)
 		}
+		new.says("join", "", "joined")
+		if status, _, _ := s.get("http://"+new.addr+"/", "blog.example.com"); status != 502 {
+			t.Error("its app was not stopped:", status)
+		}
+		new.says("part 60", "", "parted")
 		s.move(volume, new, old)
 		is(0, 503, "frozen") // it promised
 		old.says("join", "", "joined")
@@ -155,11 +187,19 @@ func TestStateVolumeComesBack(t *testing.T) {
 
 		// Nobody goes on: the freeze ends first, the promise later.
 		old.says("freeze 10", "", "phase")
+		parted := time.Now()
 		old.says("part 60", "", "parted")
 		is(50*time.Second, 503, "frozen")
 		old.fails("part 60", "", "not-frozen old")
 		old.fails("commit 60", "", "lapsed old")
 		is(11*time.Second, 200, "open")
+		all := s.Changes()
+		opened := slices.IndexFunc(all, func(c sandbox.Change) bool {
+			return c.What == sandbox.Phased && c.Droplet == old.id && c.Note == "open" && c.At.After(parted)
+		})
+		if opened < 0 || all[opened].At.Before(parted.Add(time.Minute)) {
+			t.Error("by its own account it opened before the promise was over")
+		}
 
 		// It is elsewhere for long, and a thaw is not forgotten.
 		old.says("freeze 3600", "", "phase")
