@@ -150,6 +150,7 @@ type engineAnswer struct {
 	Was        string
 	Total      int
 	EstimateMs int    `json:"estimate_ms"`
+	all        string // its lines
 	said       string // to people
 	Error      struct{ Code, Entry, Side, Message string }
 }
@@ -166,7 +167,7 @@ func (d *stateDroplet) try(stdin string, verb ...string) engineAnswer {
 	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &answer); err != nil {
 		d.t.Fatalf("%v: %q, %s", verb, out, &said)
 	}
-	answer.said = said.String()
+	answer.all, answer.said = string(out), said.String()
 	return answer
 }
 

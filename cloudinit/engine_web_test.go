@@ -28,7 +28,8 @@ func withNginx(t *testing.T, d *stateDroplet, app http.Handler) string {
 	}
 	address := listener.Addr().String()
 	listener.Close()
-	d.write("/etc/nginx/cattle/site-0.conf", "location / {\n\tproxy_pass "+server.URL+";\n}\n")
+	d.write("/etc/nginx/cattle/site-0.conf", "location / {\n\tproxy_pass "+server.URL+";\n}\n"+
+		"location ^~ /.well-known/acme-challenge/ {\n\treturn 200;\n}\nlocation = /.well-known/cattle/attempt {\n\treturn 200;\n}\n")
 	os.Mkdir(d.root+"/etc/nginx/conf.d", 0o755)
 	temporary := ""
 	for _, kind := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {

@@ -130,7 +130,9 @@ func (m *Machine) CommitFreeze(ctx context.Context, d time.Duration) error {
 	return m.askPhase(ctx, PhaseCommitted, "commit", seconds(d))
 }
 
-// Thaw lets writes go. Doing it twice is fine.
+// Thaw lets writes go. Doing it twice is fine. A *StateError of code
+// volume-missing means that the droplet has to stay closed without its volume:
+// it opens by itself as soon as that is back.
 func (m *Machine) Thaw(ctx context.Context) error { return m.askPhase(ctx, PhaseOpen, "thaw") }
 
 // Migrate runs the spec's command in the droplet's own image.
@@ -142,6 +144,38 @@ func (m *Machine) Migrate(ctx context.Context) error {
 // one after so long, it lets them go by itself.
 func (m *Machine) StartState(ctx context.Context, d time.Duration) error {
 	return m.askPhase(ctx, PhaseNew, "start", seconds(d))
+}
+
+// PartVolumes has the droplet close its web, stop what uses the volumes and
+// unmount them, so that they can be detached. Until then it mounts none of them
+// again, whatever else it does: by this computer's clock, and counted from before
+// the droplet was asked. It has to be frozen, committed or new. Doing it twice
+// makes the time begin anew. A *StateError of code volume-busy means that
+// something does not let go: the droplet then mounts them again by itself.
+func (m *Machine) PartVolumes(ctx context.Context, d time.Duration) (until time.Time, err error) {
+	began := time.Now()
+	var said struct{ Parted bool }
+	err = m.askState(ctx, "part", []string{seconds(d)}, nil, &said)
+	if err == nil && !said.Parted {
+		err = errors.New("state part: the droplet does not say that it let go of its volumes")
+	}
+	if err != nil {
+		return time.Time{}, err
+	}
+	return began.Add(d), nil
+}
+
+// JoinVolumes has the droplet mount the volumes that were attached to it; it
+// waits half a minute for them. What PartVolumes stopped starts again, and the
+// web opens as far as the phase lets it. A *StateError of code volume-missing
+// means that one did not come. Doing it twice is fine.
+func (m *Machine) JoinVolumes(ctx context.Context) error {
+	var said struct{ Joined bool }
+	err := m.askState(ctx, "join", nil, nil, &said)
+	if err == nil && !said.Joined {
+		err = errors.New("state join: the droplet does not say that it has its volumes")
+	}
+	return err
 }
 
 // BeginState starts the app of a droplet that nothing is carried to.

@@ -37,17 +37,22 @@ func TestStateAnswers(t *testing.T) {
 		"prepare": {ask: func(ctx context.Context, m *droplets.Machine) (any, error) { return m.PrepareState(ctx, true) },
 			out:  `{"entries":[{"name":"db\u001b","kind":"sqlite","bytes":-1,"empty":true}],"free_bytes":7,"phase":"new","addresses":{"private":"10.1.2.3","public":"x;y"},"port":99999,"host_key":"nonsense"}`,
 			want: "{[{db\uFFFD sqlite 0 0  true}] 7 new {10.1.2.3 } 22 }"},
-		"nothing":   {ask: func(ctx context.Context, m *droplets.Machine) (any, error) { return m.PrepareState(ctx, false) }, err: "unexpected EOF"},
-		"frozen":    {ask: only((*droplets.Machine).Thaw), out: `{"phase":"frozen"}`, err: `says that it is "frozen", not open`},
-		"thawed":    {ask: only((*droplets.Machine).Thaw), out: `{"phase":"open","was":"frozen"}`},
-		"not lent":  {ask: only(func(m *droplets.Machine, ctx context.Context) error { return m.Lend(ctx, "key", time.Hour, "10.0.0.1") }), out: `{"lent":false}`, err: "does not say that it lent"},
-		"fault":     {ask: only(func(m *droplets.Machine, ctx context.Context) error { return m.Freeze(ctx, time.Second) }), out: fault, exit: 1, err: "db\uFFFD: no space, on the new droplet"},
-		"bulk":      {ask: pull(droplets.PullBulk), out: `{"entry":"db","bytes":1,"of":9}` + "\n" + `{"entry":"db","bytes":9,"ms":3,"rows":{"a\n":2}}` + "\n" + `{"done":true,"ms":4,"estimate_ms":-5}`, want: "[{db 9 3 0  false map[a :2]}] 4 0 [{db 1 9}]"},
-		"delta":     {ask: pull(droplets.PullDelta), out: `{"entry":"db","equal":true}` + "\n" + `{"done":true}`, want: "[{db 0 0 0  true map[]}] 0 0 []"},
-		"unequal":   {ask: pull(droplets.PullDelta), out: `{"entry":"db","equal":false}` + "\n" + `{"done":true}`, err: "not found to be equal"},
-		"cut":       {ask: pull(droplets.PullDelta), out: `{"entry":"db","equal":true}`, err: "unexpected EOF"},
-		"mid fault": {ask: pull(droplets.PullBulk), out: `{"entry":"db","bytes":1,"of":9}` + "\n" + fault, exit: 1, err: "no space"},
-		"no id":     {ask: func(ctx context.Context, m *droplets.Machine) (any, error) { return m.Backup(ctx, "asked") }, out: `{"id":"--rm"}`, err: "names no backup"},
+		"nothing":    {ask: func(ctx context.Context, m *droplets.Machine) (any, error) { return m.PrepareState(ctx, false) }, err: "unexpected EOF"},
+		"parted":     {ask: parted, out: `{"parted":true,"until_ms":1}`, want: "true"},
+		"not parted": {ask: parted, out: `{"until_ms":1}`, err: "does not say that it let go"},
+		"busy":       {ask: parted, out: `{"error":{"code":"volume-busy","entry":"media","side":"old","message":"in use"}}`, exit: 1, err: "media: in use"},
+		"joined":     {ask: only((*droplets.Machine).JoinVolumes), out: `{"joined":true}`},
+		"not joined": {ask: only((*droplets.Machine).JoinVolumes), out: `{"joined":false}`, err: "does not say that it has its volumes"},
+		"frozen":     {ask: only((*droplets.Machine).Thaw), out: `{"phase":"frozen"}`, err: `says that it is "frozen", not open`},
+		"thawed":     {ask: only((*droplets.Machine).Thaw), out: `{"phase":"open","was":"frozen"}`},
+		"not lent":   {ask: only(func(m *droplets.Machine, ctx context.Context) error { return m.Lend(ctx, "key", time.Hour, "10.0.0.1") }), out: `{"lent":false}`, err: "does not say that it lent"},
+		"fault":      {ask: only(func(m *droplets.Machine, ctx context.Context) error { return m.Freeze(ctx, time.Second) }), out: fault, exit: 1, err: "db\uFFFD: no space, on the new droplet"},
+		"bulk":       {ask: pull(droplets.PullBulk), out: `{"entry":"db","bytes":1,"of":9}` + "\n" + `{"entry":"db","bytes":9,"ms":3,"rows":{"a\n":2}}` + "\n" + `{"done":true,"ms":4,"estimate_ms":-5}`, want: "[{db 9 3 0  false map[a :2]}] 4 0 [{db 1 9}]"},
+		"delta":      {ask: pull(droplets.PullDelta), out: `{"entry":"db","equal":true}` + "\n" + `{"done":true}`, want: "[{db 0 0 0  true map[]}] 0 0 []"},
+		"unequal":    {ask: pull(droplets.PullDelta), out: `{"entry":"db","equal":false}` + "\n" + `{"done":true}`, err: "not found to be equal"},
+		"cut":        {ask: pull(droplets.PullDelta), out: `{"entry":"db","equal":true}`, err: "unexpected EOF"},
+		"mid fault":  {ask: pull(droplets.PullBulk), out: `{"entry":"db","bytes":1,"of":9}` + "\n" + fault, exit: 1, err: "no space"},
+		"no id":      {ask: func(ctx context.Context, m *droplets.Machine) (any, error) { return m.Backup(ctx, "asked") }, out: `{"id":"--rm"}`, err: "names no backup"},
 		"option": {ask: func(ctx context.Context, m *droplets.Machine) (any, error) {
 			return m.Restore(ctx, "--rm", droplets.RestoreLive, "")
 		}, err: "names no backup"},
@@ -75,6 +80,13 @@ func TestStateAnswers(t *testing.T) {
 			}
 		})
 	}
+}
+
+// parted tells whether the promise is of this computer's clock.
+func parted(ctx context.Context, m *droplets.Machine) (any, error) {
+	began := time.Now()
+	until, err := m.PartVolumes(ctx, time.Minute)
+	return !until.Before(began.Add(time.Minute)) && until.Before(time.Now().Add(time.Minute)), err
 }
 
 func only(ask func(*droplets.Machine, context.Context) error) func(context.Context, *droplets.Machine) (any, error) {

@@ -47,7 +47,9 @@ const (
 	StateNoBackup      = "no-backup"
 	StateBusy          = "busy"
 	StateMigrate       = "migrate"
-	StateEngine        = "engine" // anything else
+	StateVolumeBusy    = "volume-busy"    // a block storage volume that cannot be unmounted
+	StateVolumeMissing = "volume-missing" // one that is not attached, or not mounted
+	StateEngine        = "engine"         // anything else
 )
 
 func (e *StateError) Error() string {
@@ -62,7 +64,8 @@ func (e *StateError) Error() string {
 }
 
 var stateCodes = map[string]bool{StateDiskFull: true, StateWrongPassword: true, StateServerOlder: true, StateCut: true, StateEntryMissing: true,
-	StateNotEqual: true, StateNotFrozen: true, StateLapsed: true, StateRepository: true, StateNoBackup: true, StateBusy: true, StateMigrate: true, StateEngine: true}
+	StateNotEqual: true, StateNotFrozen: true, StateLapsed: true, StateRepository: true, StateNoBackup: true, StateBusy: true, StateMigrate: true,
+	StateVolumeBusy: true, StateVolumeMissing: true, StateEngine: true}
 
 // parseFault reads a line that tells of a failure; nil for any other.
 func parseFault(verb string, line []byte) *StateError {
@@ -99,7 +102,7 @@ type StateFacts struct {
 // A StateEntry is one thing of the profile's state on one droplet.
 type StateEntry struct {
 	Name    string `json:"name"`
-	Kind    string `json:"kind"` // sqlite, files, mysql or postgres
+	Kind    string `json:"kind"` // sqlite, files, mysql, postgres or volume
 	Bytes   int64  `json:"bytes"`
 	Files   int64  `json:"files,omitempty"`
 	Version string `json:"version,omitempty"` // of a server
@@ -290,6 +293,14 @@ type StateBrief struct {
 	Since  int64        `json:"since_ms"` // unix milliseconds, of the phase
 	Until  int64        `json:"until_ms"` // when a hold ends by itself; 0: it does not
 	Backup *BackupBrief `json:"backup"`   // nil where the profile has none
+	// Volumes are those that the droplet does not open without.
+	Volumes []VolumeBrief `json:"volumes"`
+}
+
+// VolumeBrief is a block storage volume, by its name in DigitalOcean.
+type VolumeBrief struct {
+	Name    string `json:"name"`
+	Mounted bool   `json:"mounted"`
 }
 
 // BackupBrief is how a droplet's own backups do.
@@ -308,6 +319,9 @@ func (s *StateBrief) clean() {
 		return
 	}
 	s.Phase = StatePhase(Line(string(s.Phase)))
+	for i := range s.Volumes {
+		s.Volumes[i].Name = Line(s.Volumes[i].Name)
+	}
 	if b := s.Backup; b != nil {
 		b.LastID, b.Failed = Line(b.LastID), Line(b.Failed)
 	}

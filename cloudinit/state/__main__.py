@@ -21,6 +21,8 @@ VERBS = {
     "freeze": ("freeze", "freeze", "state"),
     "commit": ("freeze", "commit", "state"),
     "thaw": ("freeze", "thaw", "state"),
+    "part": ("volumes", "part", "state"),
+    "join": ("volumes", "join", ""),
     "attend": ("attend", "attend", ""),
     "keep": ("freeze", "keep", ""),
     "pull": ("pull", "pull", "pull"),

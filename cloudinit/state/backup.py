@@ -164,7 +164,7 @@ def enough_room(spec: dict) -> None:
     """A live droplet must not fill its disk with a copy of its database."""
     need = SPARE
     for entry in entries.of(spec):
-        if entry.kind != "files":
+        if entry.kind not in ("files", "volume"):
             with about(entry):
                 need += entry.facts().get("bytes", 0)
     want_room(need, "a consistent copy of the databases")

@@ -13,6 +13,7 @@ import time
 import entries
 import machine
 import phase
+import volumes
 import web
 
 UNIT = "cattle-freeze.service"
@@ -24,6 +25,7 @@ LOOK_MS = 10_000   # between two looks whether this is the live droplet
 def freeze(arguments: list[str]) -> None:
     """freeze SECONDS: writes are held for so long, or until thaw."""
     seconds = float(arguments[0])
+    volumes.forget_thaw()
     now = phase.read()
     if now["phase"] == "frozen" and held():
         now = phase.write("frozen", seconds, now["id"])
@@ -66,7 +68,7 @@ def left(now: dict) -> bool:
 
 
 def lapsed(now: dict) -> bool:
-    return machine.now_ms() >= now["until_ms"] or not held()
+    return machine.now_ms() >= now["until_ms"] or volumes.thawed() == now["id"] or not held()
 
 
 def thaw(_: list[str]) -> None:
@@ -75,8 +77,15 @@ def thaw(_: list[str]) -> None:
 
 
 def open_up() -> str:
-    """Opens this droplet and returns the phase that it was in."""
-    was = phase.read()["phase"]
+    """Opens this droplet and returns the phase that it was in. Without its volumes it
+    stays closed, and the keeper opens it once they are back."""
+    now = phase.read()
+    if not volumes.back():
+        volumes.write(thaw=now["id"])
+        start_keeper()
+        volumes.want()
+        raise machine.Fault("volume-missing", "this droplet has let go of its volumes, and stays closed for a while")
+    was = now["phase"]
     if was in ("new", "committed"):
         import writes
         writes.keep_baseline()
@@ -235,16 +244,19 @@ class Keeper:
     def __init__(self):
         self.entries, self.identity = [], ""
         self.began, self.looked_ms = time.monotonic(), 0
+        self.here, self.thawed, self.tended = True, "", 0.0
         machine.remove(machine.runtime("held.json"))
 
     def run(self) -> None:
         while True:
             now = phase.read()
+            here = self.has_volumes()
             if now["phase"] == "open":
                 self.looked_ms = 0
                 self.end()
-                if phase.read()["phase"] == "open":
+                if here and phase.read()["phase"] == "open":
                     return
+                time.sleep(0 if here else 0.1)
                 continue
             if now["phase"] == "new" and self.identity:
                 self.release()
@@ -256,7 +268,7 @@ class Keeper:
                 self.renew()
             if wanted and self.identity != now["id"] and self.drained(now):
                 self.hold(now["id"])
-            if now["until_ms"] and machine.now_ms() >= now["until_ms"] and self.over(now):
+            if here and self.over(now):
                 self.open(now)
             time.sleep(0.5 if was_left else 0.02)
 
@@ -298,9 +310,32 @@ class Keeper:
             machine.note(f"{fault.entry} is not held any more: {fault.message}")
             time.sleep(0.2)
 
+    def has_volumes(self) -> bool:
+        """Whether this droplet may be open as far as its volumes go. One that is back is
+        mounted."""
+        if time.monotonic() < self.tended:
+            return self.here
+        self.tended = time.monotonic() + 0.5
+        before, self.here, self.thawed = self.here, volumes.here(), volumes.thawed()
+        if self.here:
+            return True
+        with self.lock() as mine:
+            if mine:
+                try:
+                    self.here = volumes.back()
+                except (machine.Fault, OSError) as fault:
+                    machine.note(f"closed, for a volume is not mounted: {fault}")
+                    self.tended += 5
+                if before and not self.here:
+                    phase.brief()
+        return self.here
+
     def over(self, now: dict) -> bool:
-        """Whether a lease that ran out means that this droplet is to open: after a
-        commit, and on a new droplet, it does where visitors come here."""
+        """Whether this droplet is to open: its lease ran out, or somebody thawed it while
+        it had no volume. After a commit, and on a new droplet, that is enough only where
+        visitors come here."""
+        if self.thawed != now["id"] and not 0 < now["until_ms"] <= machine.now_ms():
+            return False
         if now["phase"] == "frozen":
             return True
         if machine.now_ms() - self.looked_ms < LOOK_MS:
@@ -310,7 +345,7 @@ class Keeper:
 
     def open(self, then: dict) -> None:
         with self.lock() as mine:
-            if mine and phase.read() == then:
+            if mine and phase.read() == then and volumes.back():
                 machine.note("nobody ended the phase " + then["phase"] + " in time: writes are let through")
                 self.release()
                 open_up()

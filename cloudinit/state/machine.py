@@ -31,6 +31,11 @@ def path(absolute: str) -> str:
     return os.path.join(ROOT, absolute.lstrip("/"))
 
 
+def of_droplet(path: str) -> str:
+    """What such a path is on a droplet that is no test's."""
+    return "/" + os.path.relpath(path, ROOT)
+
+
 def runtime(name: str) -> str:
     """A path in memory, gone after a reboot."""
     os.makedirs(path("/run/cattle"), mode=0o711, exist_ok=True)

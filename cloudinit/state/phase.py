@@ -24,10 +24,11 @@ def write(phase: str, seconds: float = 0, identity: str = "") -> dict:
 
 def brief(**backup) -> None:
     """Writes what `status` tells. With backup=…, that part anew; else it stays."""
+    import volumes
     file = machine.kept("brief.json")
     now, before = read(), machine.load(file) or {}
     machine.store(file, {"phase": now["phase"], "since_ms": now["since_ms"], "until_ms": now["until_ms"],
-                         "backup": backup.get("backup", before.get("backup"))})
+                         "backup": backup.get("backup", before.get("backup")), "volumes": volumes.brief()})
 
 
 def ready() -> bool:

@@ -77,7 +77,7 @@ def mind_room(these: list[entries.Entry], control: Stream) -> None:
     """Whether what is to come has room, on each file system."""
     sizes = {fact["name"]: fact["bytes"] for fact in control.ask({"ask": "facts"})["facts"]}
     wanted: dict[int, int] = {}
-    for entry in these:
+    for entry in (entry for entry in these if not entry.outlives):
         folder = existing(entry.folder())
         device = os.stat(folder).st_dev
         wanted[device] = wanted.get(device, 0) + max(0, sizes.get(entry.name, 0) - entry.here())

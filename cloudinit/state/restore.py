@@ -109,16 +109,19 @@ def to_fresh(wanted: str) -> dict:
         snapshot = find(repository, wanted)
         copy = fetch(repository, snapshot, folder)
         start.stand_still()
-        missing = put(copy, spec)
+        missing = put(copy, spec, fresh=True)
         certificates(copy)
     record.write(last_ms=told(snapshot)["at_ms"], last_id=snapshot["short_id"])
     return told(snapshot) | {"missing": missing}
 
 
-def put(copy: Copy, spec: dict) -> list[str]:
-    """Has each entry take its part; returns those that the backup knows nothing of."""
+def put(copy: Copy, spec: dict, fresh: bool = False) -> list[str]:
+    """Has each entry take its part; returns those that the backup knows nothing of.
+    On a fresh droplet what outlived the one before is newer than any backup."""
     missing = []
     for entry in entries.of(spec):
+        if fresh and entry.outlives and not entry.facts()["empty"]:
+            continue
         if not (where := copy.of(entry)):
             missing.append(entry.name)
             continue

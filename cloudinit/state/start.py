@@ -9,6 +9,7 @@ import entries
 import freeze
 import machine
 import phase
+import volumes
 import web
 
 METADATA = os.environ.get("CATTLE_METADATA", "http://169.254.169.254")
@@ -78,6 +79,7 @@ def host_key() -> str:
 def start(arguments: list[str]) -> None:
     """start SECONDS: the app runs, and nobody may write yet. After so many seconds
     it opens by itself where visitors come here."""
+    volumes.want()
     freeze_new(float(arguments[0]))
     with concurrent.futures.ThreadPoolExecutor() as pool:
         app = pool.submit(machine.run, "systemctl", "start", APP, timeout=START_S)
@@ -125,6 +127,7 @@ def migrate(_: list[str]) -> None:
     spec = machine.spec()
     wanted = spec.get("migrate")
     if wanted:
+        volumes.want()
         if spec.get("servers"):
             machine.compose("up", "--detach", "--no-deps", "--no-build", "--wait", *spec["servers"], timeout=300)
         done = machine.compose("run", "--rm", "--no-deps", "-T", wanted["service"], *wanted["command"],

@@ -19,12 +19,26 @@ map $request_method $cattle_writes {
 }
 """
 
+# A droplet without its volumes answers nobody but ACME and who asks which one it is.
 # The page is a file of its own: nginx would read variables in a text. A body of
 # any size is let in, to be thrown away: 413 would be the wrong answer.
 RULES = """# While the state is carried to another droplet, it is read and not written.
 set $cattle_frozen $cattle_writes;
 if (!-f {folder}/frozen) {{
 	set $cattle_frozen '';
+}}
+set $cattle_closed '';
+if (-f {folder}/volumes.json) {{
+	set $cattle_closed 1;
+}}
+if (-f {memory}/mounted) {{
+	set $cattle_closed '';
+}}
+if ($uri ~ "^/\\.well-known/(acme-challenge|cattle)/") {{
+	set $cattle_closed '';
+}}
+if ($cattle_closed) {{
+	set $cattle_frozen 1;
 }}
 if ($uri = /.well-known/cattle/frozen.html) {{
 	set $cattle_frozen '';
@@ -77,7 +91,7 @@ def install(page: str) -> None:
         return
     include = f"include {folder}/cattle/freeze.conf;\n"
     files = {f"{folder}/conf.d/cattle-freeze.conf": MAP,
-             f"{folder}/cattle/freeze.conf": RULES.format(folder=machine.kept("").rstrip("/"))}
+             f"{folder}/cattle/freeze.conf": RULES.format(folder=machine.kept("").rstrip("/"), memory=machine.runtime("").rstrip("/"))}
     for site in glob.glob(f"{folder}/cattle/site-*.conf"):
         text = read(site)
         if include not in text:

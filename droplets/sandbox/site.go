@@ -28,6 +28,7 @@ type facts struct {
 	certified bool
 	unlucky   bool // a request that FailsSome fails
 	phase     string
+	closed    bool // its volume is elsewhere
 	now       time.Time
 }
 
@@ -41,6 +42,7 @@ func (s *site) facts() (f facts, up bool) {
 		return f, false
 	}
 	f.manifest, f.behaviour, f.phase = c.seed(d).manifest, c.behaviour(d), c.phase(d)
+	f.closed = c.shut(d, f.now)
 	f.vitals, f.certified = c.vitals(d, f.now), c.certificate(d) != nil
 	if f.behaviour.Kind == FailsSome && f.behaviour.begun(f.vitals.appAt, f.now) {
 		log := c.logOf(d)
@@ -72,7 +74,7 @@ func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 	case f.certified && !s.secure && !strings.HasPrefix(r.URL.Path, "/.well-known/"):
 		http.Redirect(w, r, "https://"+hostname(r.Host)+r.URL.RequestURI(), http.StatusMovedPermanently)
-	case held(w, r, f.phase):
+	case held(w, r, f.phase, f.closed):
 	default:
 		logged.app = true
 		s.app(w, r, f)

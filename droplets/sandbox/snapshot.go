@@ -108,7 +108,7 @@ func (c *Cloud) machine(d *droplet, now time.Time) Machine {
 		m.Passes = d.Disk.Passes.To
 	}
 	m.Guard, m.History = c.viewGuard(d.ID), d.Disk.History
-	m.Rows, m.Lent = d.Disk.State.Rows, now.Before(d.Disk.State.LentUntil)
+	m.Rows, m.Lent = c.rowsOf(d), now.Before(d.Disk.State.LentUntil)
 	if d.Disk.State.Known || s.waits() {
 		m.Phase = c.phase(d)
 	}

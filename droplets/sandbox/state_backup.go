@@ -50,7 +50,7 @@ func (q *stateCall) keep(reason string) (*StateBackup, error) {
 	all := &q.cloud.state.Backups
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s %d", repository, len(*all)))
 	b := &StateBackup{ID: fmt.Sprintf("%x", sum[:4]), Repository: repository, At: q.now,
-		Release: q.cloud.seed(q.d).manifest.Release, Reason: reason, Rows: slices.Clone(q.d.Disk.State.Rows)}
+		Release: q.cloud.seed(q.d).manifest.Release, Reason: reason, Rows: slices.Clone(q.cloud.rowsOf(q.d))}
 	*all = append(*all, b)
 	q.d.Disk.State.Known = true
 	q.cloud.touch()
@@ -111,12 +111,22 @@ func (q *stateCall) restore() error {
 		if err != nil {
 			return err
 		}
-		s.Rows, s.Known = slices.Clone(b.Rows), true
+		for _, rows := range q.cloud.rowsIn(q.d) {
+			*rows = slices.Clone(b.Rows)
+		}
+		s.Known = true
 		q.cloud.touch()
 		q.say(obj{"id": b.ID, "at_ms": b.At.UnixMilli(), "before": before.ID})
 		return nil
 	case how == "--fresh" && s.Ready.IsZero():
-		s.Rows = slices.Clone(b.Rows)
+		if err := q.missing(); err != nil {
+			return err
+		}
+		for _, rows := range q.cloud.rowsIn(q.d) {
+			if rows == &s.Rows || len(*rows) == 0 { // a volume outlived the droplet before
+				*rows = slices.Clone(b.Rows)
+			}
+		}
 	case how == "--fresh":
 		return &stateFault{Code: "busy", Side: "new", Message: "the app runs"}
 	default:

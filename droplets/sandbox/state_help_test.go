@@ -61,7 +61,7 @@ func (s *aSite) box(version string) *box {
 		return strings.Replace(text, "write_files:\n", "write_files:\n- {path: /etc/cattle/settings, content: \"APP=blog\\nSTATE=1\\n\"}\n", 1)
 	}}
 	data, host := rel.userData(s.t)
-	d := s.create(map[string]any{"user_data": data, "name": version})
+	d := s.create(map[string]any{"user_data": data, "name": version, "region": "fra1"})
 	time.Sleep(time.Second)
 	addr := s.address(d)
 	b := &box{s.ssh(addr, host), d, addr, host, s.rig}

@@ -44,6 +44,8 @@ type stateDisk struct {
 	LentPeer  string    `json:"lent_peer,omitempty"`
 	LentUntil time.Time `json:"lent_until,omitzero"`
 
+	Volumes *stateVolumes `json:"volumes,omitempty"` // nil: it never joined or parted
+
 	Scheduled bool `json:"scheduled,omitempty"`
 	Attended  int  `json:"attended,omitempty"` // how often somebody stayed on the line
 }
@@ -126,13 +128,13 @@ func (c *Cloud) leases(now time.Time) {
 		return
 	}
 	for _, d := range c.state.Droplets {
-		s := &d.Disk.State
-		if s.Until.IsZero() || d.Disk.OnAt.IsZero() {
+		s, up := &d.Disk.State, d.Disk.OnAt.Add(d.Latency.Boot)
+		if d.Disk.OnAt.IsZero() || up.After(now) || !c.tend(d, now) || s.Until.IsZero() {
 			continue
 		}
-		at := later(s.Until, d.Disk.OnAt.Add(d.Latency.Boot))
+		at := later(s.Until, later(up, c.backAt(d)))
 		switch {
-		case at.After(now):
+		case at.After(now), s.Volumes == nil && c.lacks(d) != "":
 		case s.Phase == phaseFrozen, c.reservedOf(d.ID) != nil:
 			c.enter(d, phaseOpen, at, time.Time{})
 		default:

@@ -28,13 +28,17 @@ func (q *stateCall) pull(final bool) error {
 	if final {
 		moved = rows[min(len(s.Base), len(rows)):]
 		s.Rows, s.Base, s.Ready = rows, nil, time.Time{} // the app is stopped first
+		if s.Volumes != nil {
+			s.Volumes.Thaw = time.Time{} // what was to end has
+		}
 	} else {
 		s.Base = rows
 	}
 	q.cloud.touch()
+	all, more := rows, moved
 	for i, e := range spec.Entries {
-		if i > 0 {
-			moved, rows = nil, nil
+		if rows, moved = nil, nil; i == spec.first() {
+			rows, moved = all, more
 		}
 		q.say(obj{"entry": e.Name, "bytes": sizeOf(moved), "of": sizeOf(moved)})
 		q.say(obj{"entry": e.Name, "bytes": sizeOf(moved), "ms": 1, "estimate_ms": pullEstimate, "equal": true,

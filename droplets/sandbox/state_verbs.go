@@ -85,6 +85,11 @@ func (s *session) state(ctx context.Context, words []string) int {
 	if err := q.follow(); err != nil {
 		return q.finish(err)
 	}
+	if q.verb == "join" {
+		if err := s.join(ctx); err != nil {
+			return q.finish(err)
+		}
+	}
 	alive := s.with(func(d *droplet, now time.Time) {
 		q.d, q.now = d, now
 		err = do()
@@ -134,6 +139,8 @@ func (q *stateCall) does() func() error {
 		return func() error { return q.lend(time.Duration(seconds)*time.Second, q.args[1]) }
 	case q.verb == "pull" && n == 1 && slices.Contains([]string{"bulk", "delta"}, q.args[0]):
 		return func() error { return q.pull(q.args[0] == "delta") }
+	case q.verb == "part":
+		return timed(q.part)
 	case q.verb == "freeze":
 		return timed(q.freeze)
 	case q.verb == "commit":
@@ -157,6 +164,8 @@ func (q *stateCall) plainly() func() error {
 		return q.giveBack
 	case "thaw":
 		return q.thaw
+	case "join":
+		return func() error { q.say(obj{"joined": true}); return q.missing() }
 	case "migrate":
 		return q.migrate
 	case "begin":
@@ -192,7 +201,8 @@ func (q *stateCall) prepare() error {
 	q.cloud.touch()
 	entries := []obj{}
 	for i, e := range spec.Entries {
-		entries = append(entries, obj{"name": e.Name, "kind": e.Kind, "bytes": sizeOf(q.rowsOf(i)), "empty": len(q.rowsOf(i)) == 0})
+		rows := q.rowsOf(spec, i)
+		entries = append(entries, obj{"name": e.Name, "kind": e.Kind, "bytes": sizeOf(rows), "empty": len(rows) == 0})
 	}
 	disk := int64(q.cloud.shelf.size(q.d.Size).Disk) << 30
 	q.say(obj{"entries": entries, "free_bytes": disk - disk/10, "phase": q.cloud.phase(q.d), "port": 22,
@@ -203,12 +213,28 @@ func (q *stateCall) prepare() error {
 // A stateSpec is the part of the spec that a stub acts on.
 type stateSpec struct {
 	App     string
-	Entries []struct{ Name, Kind string }
+	Entries []stateEntry
 	Migrate json.RawMessage
 	Backup  *struct {
 		Repository string
 		Overdue    int64 `json:"overdue_s"`
 	}
+}
+
+// A stateEntry is one thing that is carried, or a volume, which is not.
+type stateEntry struct{ Name, Kind, Volume string }
+
+// first is the entry that has the rows of the disk, -1 where none has.
+func (s stateSpec) first() int {
+	return slices.IndexFunc(s.Entries, func(e stateEntry) bool { return e.Kind != kindVolume })
+}
+
+// specOf is a droplet's; one without has no entries.
+func (c *Cloud) specOf(d *droplet) (s stateSpec) {
+	if text, there := c.specText(d); !there || json.Unmarshal(text, &s) != nil {
+		return stateSpec{}
+	}
+	return s
 }
 
 func (c *Cloud) specText(d *droplet) ([]byte, bool) {
@@ -230,12 +256,18 @@ func (q *stateCall) spec() (s stateSpec, err error) {
 	return s, nil
 }
 
-// rowsOf are those of the spec's entry at i: the app of a stub has all in the first.
-func (q *stateCall) rowsOf(i int) []string {
-	if i > 0 {
-		return nil
+// rowsOf are those of the spec's entry at i: the app of a stub has all in the
+// first, and all on each volume.
+func (q *stateCall) rowsOf(s stateSpec, i int) []string {
+	switch e := s.Entries[i]; {
+	case e.Kind == kindVolume:
+		if v := q.cloud.mounted(q.d, e.Volume); v != nil {
+			return v.Disk.Rows
+		}
+	case i == s.first():
+		return q.d.Disk.State.Rows
 	}
-	return q.d.Disk.State.Rows
+	return nil
 }
 
 func (q *stateCall) freeze(lease time.Duration) error {
@@ -243,13 +275,17 @@ func (q *stateCall) freeze(lease time.Duration) error {
 		return &stateFault{Code: "engine", Side: "old", Message: "the app has not been started"}
 	}
 	until := q.now.Add(lease)
+	if v := q.d.Disk.State.Volumes; v != nil {
+		v.Thaw = time.Time{}
+	}
 	q.cloud.enter(q.d, phaseFrozen, q.now, until)
 	q.say(obj{"phase": phaseFrozen, "until_ms": until.UnixMilli()})
 	return nil
 }
 
 func (q *stateCall) commit(lease time.Duration) error {
-	if was := q.cloud.phase(q.d); was != phaseFrozen && was != phaseCommitted {
+	was := q.cloud.phase(q.d)
+	if was != phaseCommitted && (was != phaseFrozen || !q.now.Before(q.d.Disk.State.Until) || !q.d.Disk.State.thawed().IsZero()) {
 		return &stateFault{Code: "lapsed", Side: "old", Message: "the freeze was over before the switch"}
 	}
 	q.cloud.enter(q.d, phaseCommitted, q.now, q.now.Add(lease))
@@ -258,6 +294,9 @@ func (q *stateCall) commit(lease time.Duration) error {
 }
 
 func (q *stateCall) thaw() error {
+	if err := q.opens(); err != nil {
+		return err
+	}
 	was := q.cloud.phase(q.d)
 	q.cloud.enter(q.d, phaseOpen, q.now, time.Time{})
 	q.say(obj{"phase": phaseOpen, "was": was})
@@ -266,6 +305,9 @@ func (q *stateCall) thaw() error {
 
 // start is start and begin: the app runs, for readers alone or for all.
 func (q *stateCall) start(phase string, lease time.Duration) error {
+	if err := q.missing(); err != nil {
+		return err
+	}
 	q.cloud.startState(q.d, phase, q.now, lease)
 	q.say(obj{"phase": phase})
 	return nil
@@ -273,6 +315,9 @@ func (q *stateCall) start(phase string, lease time.Duration) error {
 
 func (q *stateCall) migrate() error {
 	spec, err := q.spec()
+	if err == nil {
+		err = q.missing()
+	}
 	if err == nil && len(spec.Migrate) == 0 {
 		err = &stateFault{Code: "migrate", Side: "new", Message: "the spec has no migration"}
 	}
@@ -287,11 +332,12 @@ func (q *stateCall) writes() error {
 	if err != nil {
 		return err
 	}
-	state, entries := q.d.Disk.State, []obj{}
+	state, entries, total := q.d.Disk.State, []obj{}, 0
 	for i, e := range spec.Entries {
 		count := 0
-		if i == 0 {
+		if i == spec.first() {
 			count = len(state.Rows) - state.Baseline
+			total = count
 		}
 		entries = append(entries, obj{"name": e.Name, "count": count, "unit": "rows"})
 	}
@@ -299,7 +345,7 @@ func (q *stateCall) writes() error {
 	if since.IsZero() {
 		since = q.d.CreatedAt
 	}
-	q.say(obj{"since_ms": since.UnixMilli(), "total": len(state.Rows) - state.Baseline, "entries": entries})
+	q.say(obj{"since_ms": since.UnixMilli(), "total": total, "entries": entries})
 	return nil
 }
 
@@ -317,7 +363,8 @@ func (c *Cloud) brief(d *droplet, now time.Time) any {
 	if since.IsZero() {
 		since = d.CreatedAt
 	}
-	return obj{"phase": c.phase(d), "since_ms": since.UnixMilli(), "until_ms": until, "backup": c.briefBackup(d, now)}
+	return obj{"phase": c.phase(d), "since_ms": since.UnixMilli(), "until_ms": until, "backup": c.briefBackup(d, now),
+		"volumes": c.briefVolumes(d)}
 }
 
 // inFolder's paths are clean; a folder that somebody names may not be.

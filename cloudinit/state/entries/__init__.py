@@ -11,6 +11,7 @@ class Entry:
     whoever calls names the entry in it."""
 
     unit = "writes"  # what counter() counts, for people
+    outlives = False  # whether it lies on a disk of its own, which goes from droplet to droplet
 
     def __init__(self, spec: dict):
         self.spec, self.name, self.kind = spec, spec["name"], spec["kind"]
@@ -105,6 +106,9 @@ def one(entry: dict) -> Entry:
         case "postgres":
             from entries.postgres import Postgres
             return Postgres(entry)
+        case "volume":
+            from entries.volume import Volume
+            return Volume(entry)
     raise machine.Fault("engine", f"a kind of state that this version does not know: {entry['kind']}", entry["name"])
 
 

@@ -114,15 +114,20 @@ class Files(Entry):
     def load(self, folder: str) -> None:
         """folder: the tree itself."""
         os.makedirs(self.folder(), exist_ok=True)
-        done = machine.run(*RSYNC, "--delete", folder.rstrip("/") + "/", self.folder() + "/", check=False, timeout=24 * 3600)
-        if done.returncode != 0:
-            raise fault(done.returncode, done.stderr)
+        load(folder, self.folder())
 
     def mark(self):
         return time.time_ns()
 
     def since(self, mark) -> int:
         return tree.changed(self.present(), mark)
+
+
+def load(tree: str, folder: str, *more: str) -> None:
+    """Makes a folder what a tree on this machine is."""
+    done = machine.run(*RSYNC, "--delete", *more, tree.rstrip("/") + "/", folder + "/", check=False, timeout=24 * 3600)
+    if done.returncode != 0:
+        raise fault(done.returncode, done.stderr)
 
 
 def follow(output):
