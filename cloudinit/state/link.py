@@ -154,6 +154,11 @@ class Link:
     def ssh(self, *arguments: str) -> list[str]:
         return ["ssh", "-F", f"{self.folder}/config", *arguments]
 
+    def through(self, *arguments: str) -> list[str]:
+        """A program over the connection that is there. Where it is gone, ssh by itself
+        would make another one: without the key, and for seconds that writers wait."""
+        return self.ssh("-o", "ProxyCommand=false", *arguments)
+
     def connect(self) -> None:
         """Opens the connection, if it is not there still. In the background it
         would keep a pipe open, so that what it says goes to a file."""
@@ -177,7 +182,7 @@ class Link:
         return stream
 
     def dial(self) -> Stream:
-        process = subprocess.Popen(self.ssh("source", "state"), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        process = subprocess.Popen(self.through("source", "state"), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                    stderr=subprocess.DEVNULL, bufsize=1 << 18)
         self.streams.add(process)
         return Stream(process.stdout, process.stdin, process)
@@ -189,7 +194,7 @@ class Link:
     def shell(self) -> str:
         """What rsync has to be given as --rsh; the host is called `source`, an
         entry's name stands for its folder."""
-        return shlex.join(self.ssh())
+        return shlex.join(self.through())
 
     def run(self, *command: str) -> subprocess.Popen:
         """A command that ends where the link is given up. Its output is to be read."""

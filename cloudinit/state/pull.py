@@ -57,7 +57,8 @@ def copy(source: dict, final: bool) -> list[dict]:
             mind_still_frozen(before, control.ask({"ask": "phase"}))
     if final:
         for entry in these:
-            entry.settle()
+            with blamed(entry):
+                entry.settle()
         start.begin_checks([result["entry"] for result in results if not result.get("empty")])
     return results
 
@@ -98,6 +99,20 @@ def megabytes(number: int) -> str:
     return f"{number / 1e6:,.0f} MB"
 
 
+@contextlib.contextmanager
+def blamed(entry: entries.Entry):
+    """Has a fault within the block say whose it is."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != 28:
+            raise
+        raise machine.Fault("disk-full", "there is no room left on the disk", entry.name, "new") from None
+    except machine.Fault as fault:
+        fault.entry = fault.entry or entry.name
+        raise
+
+
 class Copies:
     """The entries' copies, side by side. The first fault ends the others."""
 
@@ -118,13 +133,10 @@ class Copies:
     def one(self, entry: entries.Entry) -> None:
         began = time.monotonic()
         try:
-            result = self.pulled(entry)
+            with blamed(entry):
+                result = self.pulled(entry)
             self.results[entry.name] = {"entry": entry.name, "ms": elapsed(began), "estimate_ms": elapsed(began), **result}
         except Exception as error:
-            if isinstance(error, OSError) and error.errno == 28:  # no room
-                error = machine.Fault("disk-full", "there is no room left on the disk", side="new")
-            if isinstance(error, machine.Fault):
-                error.entry = error.entry or entry.name
             self.faults.append(error)
             self.link.give_up()
 
