@@ -107,7 +107,7 @@ func (r *run) equipOld(ctx context.Context) error {
 	}
 	err := r.onOld(ctx, "be ready to give its data", prepareWithin, prepareWithin, func(ctx context.Context, m *droplets.Machine) (err error) {
 		r.giver.facts, err = r.ready(ctx, m, false)
-		return err
+		return sided(err, "old")
 	})
 	r.giver.ready = err == nil
 	return err
@@ -118,7 +118,7 @@ func (r *run) equipOld(ctx context.Context) error {
 func (r *run) equipNew(ctx context.Context) (facts droplets.StateFacts, err error) {
 	err = r.onNew(ctx, "be ready for its data", prepareWithin, prepareWithin, func(ctx context.Context, m *droplets.Machine) (err error) {
 		facts, err = r.ready(ctx, m, r.plan.target == nil)
-		return err
+		return sided(err, "new")
 	})
 	return facts, err
 }
@@ -132,6 +132,15 @@ func (r *run) ready(ctx context.Context, m *droplets.Machine, adopt bool) (dropl
 		return droplets.StateFacts{}, err
 	}
 	return m.PrepareState(ctx, adopt)
+}
+
+// sided says on which droplet it was, where that did not say so itself.
+func sided(err error, side string) error {
+	var said *droplets.StateError
+	if errors.As(err, &said) && said.Side == "" {
+		said.Side = side
+	}
+	return err
 }
 
 // data is the report's part.
