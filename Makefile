@@ -14,7 +14,7 @@ BLOG  := examples/blog/app
 SECONDS ?= 60
 SIMULATION := ./droplets/release/simulation
 
-.PHONY: build demo test seen builds servers soak soak-data chaos e2e e2e-machines e2e-guard e2e-images clients lint bench fuzz man extras release release-check reproducible clean
+.PHONY: build demo test seen builds servers soak soak-data chaos e2e e2e-machines e2e-guard e2e-images e2e-older clients lint bench fuzz man extras release release-check reproducible clean
 
 # How cattle is built, here and in releases.
 BUILD := CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w'
@@ -67,14 +67,14 @@ chaos: build
 # The rehearsal as a test, on machines that boot: Linux, as root, with
 # systemd-container, mmdebstrap, nftables and debian-archive-keyring.
 E2E    = $(CURDIR)/bin/e2e
-BOOTED = CATTLE_E2E_IMAGES=$(E2E)/blog.tar,$(E2E)/public.tar,$(E2E)/rows.tar CATTLE_E2E_SERVERS=$(E2E)/servers.tar CATTLE_E2E_SOPS=$(E2E)/sops \
+BOOTED = CATTLE_E2E_IMAGES=$(E2E)/blog.tar,$(E2E)/public.tar,$(E2E)/rows.tar CATTLE_E2E_SERVERS=$(E2E)/servers.tar CATTLE_E2E_OLDER=$(E2E)/older.tar CATTLE_E2E_SOPS=$(E2E)/sops \
 	$(GO) test -tags e2e -count=1 -v
 # ONLY=Life runs what has that name, SKIP leaves it out.
-e2e: e2e-machines e2e-images
-	$(BOOTED) -timeout 35m -run 'TestBooted($(ONLY))' -skip 'TestBooted(Guard$(if $(SKIP),|$(SKIP)))' ./cmd/cattle/
+e2e: e2e-machines e2e-images e2e-older
+	$(BOOTED) -timeout 60m -run 'TestBooted($(ONLY))' -skip 'TestBooted(Guard$(if $(SKIP),|$(SKIP)))' ./cmd/cattle/
 
 # The whole table of what happens to data: more releases, more of everything.
-soak-data: e2e-images
+soak-data: e2e-images e2e-older
 	CATTLE_SOAK_DATA=1 $(BOOTED) -timeout 120m -run 'TestBooted($(or $(ONLY),Data|Backup))' ./cmd/cattle/
 
 e2e-machines:
@@ -92,6 +92,16 @@ SERVERS := bin/e2e/mariadb.tar bin/e2e/postgres.tar
 $(SERVERS): bin/e2e/%.tar: $(ROWS)/servers/root $(ROWS)/servers/%
 	@mkdir -p bin/e2e
 	$(ROWS)/servers/root $* $(CURDIR)/$@
+
+# The same of the release of Debian's before, for what refuses to go there.
+OLDER := bin/e2e/mariadb-older.tar bin/e2e/postgres-older.tar
+
+$(OLDER): bin/e2e/%-older.tar: $(ROWS)/servers/root $(ROWS)/servers/%
+	@mkdir -p bin/e2e
+	$(ROWS)/servers/root $* $(CURDIR)/$@ bookworm
+
+e2e-older: $(OLDER)
+	$(GO) -C $(ROWS) run ./image -o $(CURDIR)/bin/e2e/older.tar public.example.net/mariadb:10=$(CURDIR)/bin/e2e/mariadb-older.tar public.example.net/postgres:15=$(CURDIR)/bin/e2e/postgres-older.tar
 
 e2e-images: build $(SERVERS)
 	@mkdir -p bin/e2e

@@ -137,6 +137,7 @@ type writer struct {
 	ended  sync.WaitGroup
 	mu     sync.Mutex
 	acked  []string
+	times  []time.Time     // when each was
 	waits  []time.Duration // of rows that were not taken at once
 	others []string        // answers that are neither 201 nor 503 with Retry-After
 }
@@ -165,7 +166,7 @@ func (w *writer) loop(ctx context.Context) {
 			return
 		}
 		w.mu.Lock()
-		w.acked = append(w.acked, id)
+		w.acked, w.times = append(w.acked, id), append(w.times, time.Now())
 		if tries > 0 {
 			w.waits = append(w.waits, time.Since(start))
 		}
