@@ -225,11 +225,16 @@ class Server(Entry):
                 raise self.fault(errors)
 
     def fault(self, errors) -> machine.Fault:
+        """What a program's complaint means. The password is taken out of what is
+        quoted alone: a short one may be in words that say what happened."""
         errors.seek(0)
         text = errors.read()[-4000:].decode(errors="replace")
-        password = machine.secret(self.spec.get("password", ""))
-        if password:
-            text = text.replace(password, "[secret]")
+        fault, password = self.meaning(text), machine.secret(self.spec.get("password", ""))
+        if password and fault.code == "engine":
+            fault.message = self.meaning(text.replace(password, "[secret]")).message
+        return fault
+
+    def meaning(self, text: str) -> machine.Fault:
         if "No space left" in text or "is full" in text:
             return machine.Fault("disk-full", f"{self.service} has no room left on its disk")
         if "no such service" in text:
