@@ -8,6 +8,10 @@ import (
 	"time"
 )
 
+// oneDisk is what a droplet has: what was copied is put in place by giving it
+// another name. Docker's folder is on a disk of its own in a sandbox's machines.
+const oneDisk = "mkdir -p /var/lib/cattle/state /var/lib/docker/stage && ln -s /var/lib/docker/stage /var/lib/cattle/state/stage"
+
 // TestBootedDataLarge is an SQLite file of a gigabyte, of which one in a hundred rows
 // changes between the two passes: writes wait for what changed, not for all of it.
 func TestBootedDataLarge(t *testing.T) {
@@ -19,7 +23,10 @@ func TestBootedDataLarge(t *testing.T) {
 		r.mustPost(t, fmt.Sprintf("/fill?mb=%d", megabytes/10), "")
 	}
 	w := r.write(t, "row")
-	told := r.overhear(t, map[string]func(){"copy ok": func() { r.mustPost(t, "/touch?of=100", "") }}, "release", "--json", "v2")
+	told := r.overhear(t, map[string]func(){
+		"boot ok": func() { r.mustIn(t, r.candidate(t), oneDisk) },
+		"copy ok": func() { r.mustPost(t, "/touch?of=100", "") },
+	}, "release", "--json", "v2")
 	time.Sleep(time.Second)
 	w.end()
 	if told.exit != exitDone || told.data == nil {
