@@ -105,7 +105,7 @@ func (r *run) proveLive(ctx context.Context) error {
 	case err != nil && r.site.Due(r.status.Certificate, r.Cloud.Now()) == "":
 		return &skipped{fmt.Sprintf("the certificate was not renewed: %v; it is good until %s", err, r.status.Certificate.NotAfter.UTC().Format(time.DateOnly))}
 	case err != nil:
-		return &byHand{err, "cattle rebuild"}
+		return &byHand{notProved(err), again}
 	}
 	d := r.door(r.ip, true)
 	if err := d.Healthy(ctx, d.Client(), r.site.Health); err != nil {
@@ -113,6 +113,18 @@ func (r *run) proveLive(ctx context.Context) error {
 	}
 	r.report.HTTPS = true
 	return nil
+}
+
+// again is what asks for a certificate that could not be had: no droplet does.
+const again = "cattle rebuild"
+
+// notProved has what failed told as what comes of it, but for a token's lack.
+func notProved(err error) error {
+	var scope *ScopeError
+	if errors.As(err, &scope) {
+		return err
+	}
+	return &Known{Code: "certificate-due", Hint: "the site serves; to ask once more: " + again, Err: err}
 }
 
 // lasts tells that the droplet's certificate is for the site's names, and not due.
