@@ -1,6 +1,7 @@
 package release
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -207,21 +208,25 @@ func (p *proof) clear(ctx context.Context) {
 	}
 }
 
+// end takes the records of a zone away, and looks whether they are gone: that one
+// cannot be found may be wrong.
 func (p *proof) end(ctx context.Context, zone string) (err error) {
 	for try := range lookups {
-		if try > 0 && pause(ctx, lookupPause) != nil {
-			return err
+		if try > 1 && pause(ctx, lookupPause) != nil {
+			break
 		}
 		var there []recordChange
-		if there, err = p.find(ctx, zone); err == nil {
+		switch there, err = p.find(ctx, zone); {
+		case err == nil && len(there) == 0:
+			return nil
+		case err == nil:
 			err = p.changeRecords(ctx, there)
 		}
-		if err == nil {
-			return nil
-		}
 	}
-	return err
+	return cmp.Or(err, errStillThere)
 }
+
+var errStillThere = errors.New("they are there still")
 
 // leave tells of records that stay. A release that is refused forgets what was
 // left over before, and tries once more.
