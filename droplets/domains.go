@@ -143,7 +143,7 @@ func (c *digitalOcean) DeleteRecord(ctx context.Context, zone string, id int) er
 // recordRequest has the name as the API takes it: without the zone.
 func recordRequest(zone string, r Record) (*godo.DomainRecordEditRequest, error) {
 	name, inside := strings.CutSuffix("."+r.Name, "."+zone)
-	if !nameRE.MatchString(zone) || !nameRE.MatchString(r.Name) || !inside {
+	if !nameRE.MatchString(zone) || !nameRE.MatchString(strings.TrimPrefix(r.Name, "*.")) || !inside {
 		return nil, fmt.Errorf("%q in the zone %q: %w", r.Name, zone, errNoName)
 	}
 	if name = strings.TrimPrefix(name, "."); name == "" {

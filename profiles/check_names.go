@@ -12,8 +12,20 @@ var (
 	scheme = regexp.MustCompile(`^[a-z]+://`)
 )
 
-// badHost says why a name cannot have a certificate by HTTP-01, and a hint.
+// wildcard is what the name of a wildcard begins with.
+const wildcard = "*."
+
+// badHost says why a name cannot have a certificate, and a hint.
 func badHost(name string) (why, hint string) {
+	if below, wild := strings.CutPrefix(name, wildcard); wild {
+		if why, _ = badHost(below); strings.HasPrefix(below, wildcard) {
+			why = "is not a host name"
+		}
+		if why != "" {
+			hint = "such as " + quote("*.example.com")
+		}
+		return why, hint
+	}
 	bare := scheme.ReplaceAllString(name, "")
 	bare, _, _ = strings.Cut(bare, "/")
 	lower := strings.TrimSuffix(strings.ToLower(bare), ".")
@@ -22,8 +34,6 @@ func badHost(name string) (why, hint string) {
 	switch {
 	case name == "":
 		return "is empty", ""
-	case strings.HasPrefix(name, "*."):
-		return "is a wildcard, which HTTP-01 cannot prove", "list each name"
 	case errIP == nil:
 		return "is an address, not a name", "such as blog.example.com"
 	case lower != name && validHost(lower):
@@ -55,12 +65,36 @@ func (c *checker) domains() {
 			c.wrong("wrong-form", path, hint, "domain %s %s", quote(name), why)
 		} else if slices.Index(c.p.Domains, name) < i {
 			c.wrong("given-twice", path, "remove one of them", "domain %s is given twice", quote(name))
+		} else if strings.HasPrefix(name, wildcard) {
+			c.wild(i, path, name)
+		} else if covered(c.p.Domains, name) {
+			// Let's Encrypt refuses a name that a wildcard beside it has.
+			c.wrong("given-twice", path, "remove it", "domain %s is one of those of %s", quote(name), quote(wildcardOf(name)))
 		}
 	}
 }
 
-// host checks the host of a route: one of the domains, so that there is a
-// certificate for it.
+// wild checks a wildcard among the domains. Its certificate is proved by records
+// that cattle makes.
+func (c *checker) wild(i int, path, name string) {
+	switch {
+	case c.p.DNS != dnsProvider:
+		c.wrong("wildcard-without-dns", path, "dns: "+dnsProvider+", or list each name", "domain %s is a wildcard: its certificate takes records that cattle makes", quote(name))
+	case i == 0:
+		c.wrong("wrong-form", path, "put a name before it, such as "+strings.TrimPrefix(name, wildcard), "domain %s is the first one, the canonical name, and a wildcard is no name", quote(name))
+	}
+}
+
+func wildcardOf(name string) string {
+	_, below, _ := strings.Cut(name, ".")
+	return wildcard + below
+}
+
+// covered tells that one of the domains is a wildcard that has the name.
+func covered(domains []string, name string) bool { return slices.Contains(domains, wildcardOf(name)) }
+
+// host checks the host of a route: one of the domains, or of those of a wildcard
+// among them, so that there is a certificate for it.
 func (c *checker) host(path, name string) {
 	if name == "" {
 		return
@@ -69,7 +103,7 @@ func (c *checker) host(path, name string) {
 		c.wrong("wrong-form", path, hint, "host %s %s", quote(name), why)
 		return
 	}
-	if !slices.Contains(c.p.Domains, name) {
+	if !slices.Contains(c.p.Domains, name) && !covered(c.p.Domains, name) {
 		hint := didYouMean(name, c.p.Domains)
 		if hint == "" {
 			hint = "add it to domains"

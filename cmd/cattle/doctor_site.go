@@ -150,6 +150,8 @@ func (p *patient) certificate(context.Context) []finding {
 	}
 	var out []finding
 	switch c := d.status.Certificate; {
+	case siteOf(p.profile, nil).Due(c, time.Now()) != "":
+		out = append(out, needs("certificate", siteOf(p.profile, nil).Due(c, time.Now()), howProved))
 	case c == nil:
 		out = append(out, needs("certificate", "there is none yet", "the droplet asks for one by itself once the names lead to it; cattle logs boot"))
 	case time.Until(c.NotAfter) < certificateLow:

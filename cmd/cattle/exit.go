@@ -274,6 +274,10 @@ func leftoverFailures(ls []release.Leftover) []failure {
 	for _, l := range ls {
 		// Not what the API said: what is left is left, whyever.
 		c := cureOfDroplet(l.Err)
+		var known *release.Known
+		if errors.As(l.Err, &known) {
+			c = cure{known.Code, known.Hint}
+		}
 		if c.code == "" {
 			c.code = "left-over"
 		}

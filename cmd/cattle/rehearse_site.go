@@ -67,7 +67,9 @@ func zonesOf(p *profiles.Profile) (zones []string) {
 		return nil
 	}
 	for _, name := range p.Domains {
-		if !slices.ContainsFunc(p.Domains, func(other string) bool { return strings.HasSuffix(name, "."+other) }) {
+		name = strings.TrimPrefix(name, "*.")
+		below := slices.ContainsFunc(p.Domains, func(other string) bool { return strings.HasSuffix(name, "."+strings.TrimPrefix(other, "*.")) })
+		if !below && !slices.Contains(zones, name) {
 			zones = append(zones, name)
 		}
 	}

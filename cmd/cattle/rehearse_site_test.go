@@ -18,4 +18,8 @@ func TestZonesOf(t *testing.T) {
 	if got := zonesOf(p); !slices.Equal(got, []string{"example.com", "blog.example.net"}) {
 		t.Error(got)
 	}
+	p.Domains = []string{"example.com", "*.example.com", "*.shop.example.com", "*.example.net"}
+	if got := zonesOf(p); !slices.Equal(got, []string{"example.com", "example.net"}) {
+		t.Error("with wildcards:", got)
+	}
 }

@@ -104,7 +104,7 @@ func status(ctx context.Context, std stdio, file string, asJSON bool) error {
 		return errors.Join(err, &notServing{site.App, verdict.Err, w, standbys})
 	}
 	brief := briefOf(said)
-	if wrong := slices.Concat(notReady(standbys), heldFailure(brief, w), keptFailures(brief)); len(wrong) > 0 {
+	if wrong := slices.Concat(notReady(standbys), heldFailure(brief, w), keptFailures(brief), dueFailures(site, said, w)); len(wrong) > 0 {
 		err = errors.Join(err, &needing{wrong})
 	}
 	return err
@@ -136,7 +136,7 @@ func askLive(ctx context.Context, o *release.Operator, site release.Site, w *rel
 
 // askable tells that there is a droplet which knows of certificates, or of data.
 func askable(site release.Site, w *release.World) bool {
-	return (limited(site) || site.State || site.Backups) && w.Live != nil && w.Live.Born
+	return (limited(site) || site.Wild() || site.State || site.Backups) && w.Live != nil && w.Live.Born
 }
 
 // limited tells that certificates for the site's names are counted.

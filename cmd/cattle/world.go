@@ -44,7 +44,7 @@ func (w *world) join(cloud *sandbox.Cloud, opts sandboxOptions) error {
 		return err
 	}
 	w.internet, err = internet.New(internet.Options{
-		Lookup: cloud.Lookup, Certificate: cloud.HostCertificate, Dial: w.host.Dial,
+		Lookup: cloud.Lookup, Texts: cloud.TXT, Certificate: cloud.HostCertificate, Dial: w.host.Dial,
 		Address: nspawn.Outside, Cache: filepath.Join(cache, "cattle", "packages"), RelayPorts: opts.relayPorts,
 		API: cloud,
 	})

@@ -26,6 +26,9 @@ const knownWithin = 30 * time.Second
 // that are the site's no longer: they could not be renewed. A first release
 // obtains one now, if the names point at the reserved IP already.
 func (r *run) certificate(ctx context.Context) error {
+	if r.site.Wild() {
+		return r.proveLive(ctx)
+	}
 	r.report.HTTPS = r.covered()
 	if r.covered() && !r.dated() {
 		return nil
@@ -89,8 +92,9 @@ func (o *Operator) Astray(ctx context.Context, site Site, attempt string) []stri
 		g.Go(func() error {
 			ctx, cancel := context.WithTimeout(ctx, probe.Timeout)
 			defer cancel()
-			d := o.door(site, name, false)
-			d.Host = name
+			host := visited(name, attempt)
+			d := o.door(site, host, false)
+			d.Host = host
 			id, err := d.Identity(ctx, d.Client())
 			there[i] = err == nil && id == attempt
 			return nil
@@ -104,4 +108,13 @@ func (o *Operator) Astray(ctx context.Context, site Site, attempt string) []stri
 		}
 	}
 	return out
+}
+
+// visited is a name as a visitor has it: of a wildcard one that nobody has asked
+// for before, nor made a record of.
+func visited(name, attempt string) string {
+	if below, wild := strings.CutPrefix(name, wildcard); wild {
+		return "cattle-" + attempt + "." + below
+	}
+	return name
 }

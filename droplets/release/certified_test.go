@@ -26,3 +26,14 @@ func TestCertified(t *testing.T) {
 		}
 	}
 }
+
+// TestNamed: a wildcard has the names one label below, and not its own apex.
+func TestNamed(t *testing.T) {
+	names := []string{"example.org", "*.example.com"}
+	for name, want := range map[string]bool{"example.org": true, "*.example.com": true, "www.example.com": true,
+		"example.com": false, "a.b.example.com": false, "www.example.org": false, "com": false} {
+		if named(names, name) != want {
+			t.Errorf("%s: %t", name, !want)
+		}
+	}
+}

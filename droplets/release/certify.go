@@ -33,6 +33,9 @@ func (c *Candidate) ahead(site Site) []string {
 
 // ahead is the step for names that are new.
 func (p *Plan) ahead() []Step {
+	if p.Site.Wild() {
+		return p.aheadByDNS()
+	}
 	names := p.candidate.ahead(p.Site)
 	if len(names) == 0 {
 		return nil
@@ -118,7 +121,7 @@ func (r *run) leadAhead(ctx context.Context, names []string) error {
 // where it lacks a name that the live droplet serves.
 func (r *run) keepIfRefused() {
 	serves := r.plan.candidate.Live.Certificate.Names
-	if slices.ContainsFunc(serves, func(name string) bool { return !slices.Contains(r.site.Domains, name) }) {
+	if slices.ContainsFunc(serves, func(name string) bool { return !named(r.site.Domains, name) }) {
 		return
 	}
 	r.pushUndo(undoStep{what: "keep the new certificate on " + r.world.Live.Name, run: func(ctx context.Context) error {

@@ -16,6 +16,9 @@ import (
 // is a fault, and is never touched.
 const (
 	markLabel = "_cattle."
+	// wildLabel stands for the wildcard in a mark's name: an asterisk means
+	// itself alone but at the beginning of a name (RFC 4592).
+	wildLabel = "_wildcard."
 	// recordTTL is how long the A record may be cached, in seconds. Releases move
 	// the address from droplet to droplet and leave the record alone, so it only
 	// bounds how long a mistake, or another address, takes to be seen.
@@ -95,6 +98,7 @@ func (c recordChange) command() string {
 	if name == "" {
 		name = "@"
 	}
+	name = droplets.Quote(name)
 	switch {
 	case c.was.Type == "":
 		return fmt.Sprintf(doctl+"create %s --record-type %s --record-name %s --record-data %s --record-ttl %d", c.zone, c.will.Type, name, c.will.Data, recordTTL)
@@ -125,7 +129,7 @@ func (k keeper) compare() (changes []recordChange, faults []Fault) {
 // compareName compares one name. The mark is made before the record: an
 // operator who dies in between leaves nothing that is nobody's.
 func (k keeper) compareName(z *droplets.Zone, name string) (changes []recordChange, faults []Fault) {
-	mark := droplets.Record{Type: "TXT", Name: markLabel + name, Data: droplets.AppTag(k.app), TTL: recordTTL}
+	mark := droplets.Record{Type: "TXT", Name: markName(name), Data: droplets.AppTag(k.app), TTL: recordTTL}
 	marks, address, alias, odd := k.sort(z, mark, name)
 	switch {
 	case len(odd) > 0:
@@ -195,11 +199,22 @@ func twins(z *droplets.Zone, rs []droplets.Record) (out []recordChange) {
 	return out
 }
 
+// markName is where the mark of a name is.
+func markName(name string) string {
+	if below, wild := strings.CutPrefix(name, wildcard); wild {
+		return markLabel + wildLabel + below
+	}
+	return markLabel + name
+}
+
 // marks is the name that a record marks as the app's; "" for no such mark.
 func marks(r droplets.Record, app string) string {
 	name, labelled := strings.CutPrefix(r.Name, markLabel)
 	if !labelled || r.Type != "TXT" || r.Data != droplets.AppTag(app) {
 		return ""
+	}
+	if below, wild := strings.CutPrefix(name, wildLabel); wild {
+		return wildcard + below
 	}
 	return name
 }
@@ -254,9 +269,9 @@ func noZones(names []string) (faults []Fault) {
 	var zones []string
 	held := map[string][]string{}
 	for _, name := range names {
-		zone, err := publicsuffix.EffectiveTLDPlusOne(name)
+		zone, err := publicsuffix.EffectiveTLDPlusOne(strings.TrimPrefix(name, wildcard))
 		if err != nil {
-			zone = name
+			zone = strings.TrimPrefix(name, wildcard)
 		}
 		if held[zone] == nil {
 			zones = append(zones, zone)

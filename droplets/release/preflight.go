@@ -232,6 +232,9 @@ func leaseFor(site Site) time.Duration {
 	if len(site.Hooks.BeforeSwitch) > 0 {
 		gated += site.Hooks.Deadline + hookEnds
 	}
+	if site.Wild() {
+		gated += aheadWithin
+	}
 	if site.State {
 		gated += copyWithin + site.MaxFreeze
 	}

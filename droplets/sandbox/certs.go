@@ -56,6 +56,9 @@ func (c *Cloud) wantsCertificate(d *droplet, now time.Time) bool {
 		return false
 	}
 	names := c.seed(d).manifest.Domains
+	if wild(names) {
+		return false
+	}
 	for _, name := range names {
 		ips := c.resolve(name)
 		if len(ips) == 0 || slices.ContainsFunc(ips, func(s string) bool { return s != ip.IP }) {
@@ -101,21 +104,28 @@ func (c *Cloud) issue(d *droplet, at time.Time) {
 	names := slices.Sorted(slices.Values(c.seed(d).manifest.Domains))
 	fault := c.refusal(d, names, at)
 	if fault == "" {
-		cert, key, err := c.ca.sign(names, at)
-		if err == nil {
-			d.Disk.Certificates, err = writeTree(pastCertificates(d.Disk.Certificates), cert, c.ca.pem, key, at)
-		}
-		if err != nil {
+		if err := c.sign(d, names, at); err != nil {
 			fault = err.Error()
 		}
 	}
-	d.Disk.IssueFault = fault
-	if fault == "" {
-		c.state.Issued = append(c.state.Issued, Issued{names, at, d.ID})
-	} else {
+	if d.Disk.IssueFault = fault; fault != "" {
 		d.Disk.RetryAt = at.Add(retryTimer)
 	}
 	c.touch()
+}
+
+// sign gives a machine a certificate.
+func (c *Cloud) sign(d *droplet, names []string, at time.Time) error {
+	cert, key, err := c.ca.sign(names, at)
+	if err != nil {
+		return err
+	}
+	tree, err := writeTree(pastCertificates(d.Disk.Certificates), cert, c.ca.pem, key, at)
+	if err == nil {
+		d.Disk.Certificates = tree
+		c.state.Issued = append(c.state.Issued, Issued{names, at, d.ID})
+	}
+	return err
 }
 
 // Renew has a machine obtain its certificate once more, as somebody does who
@@ -141,6 +151,9 @@ func (c *Cloud) refusal(d *droplet, names []string, now time.Time) string {
 		return "no names"
 	}
 	for _, name := range names {
+		if strings.HasPrefix(name, wildcardPrefix) {
+			return "Client with the currently selected authenticator does not support any combination of challenges that will satisfy the CA."
+		}
 		ips := c.resolve(name)
 		if len(ips) == 0 {
 			return fmt.Sprintf("DNS problem: NXDOMAIN looking up A for %s - check that a DNS record exists for this domain", name)
@@ -152,6 +165,11 @@ func (c *Cloud) refusal(d *droplet, names []string, now time.Time) string {
 			}
 		}
 	}
+	return c.spent(names, now)
+}
+
+// spent is what the CA says of a set of names that was issued too often.
+func (c *Cloud) spent(names []string, now time.Time) string {
 	n := 0
 	for _, i := range c.state.Issued {
 		if slices.Equal(i.Names, names) && now.Sub(i.At) < perSetSpan {

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/netip"
 	"strconv"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -120,10 +119,8 @@ func (c *Cloud) elsewhere(host string, port int) (*net.TCPAddr, service, error) 
 // claimed says whether a droplet's release answers for a name.
 func (c *Cloud) claimed(host string) bool {
 	for _, d := range c.state.Droplets {
-		for _, name := range c.seed(d).manifest.Domains {
-			if strings.EqualFold(name, host) {
-				return true
-			}
+		if answers(c.seed(d).manifest.Domains, host) {
+			return true
 		}
 	}
 	return false

@@ -72,6 +72,8 @@ func plainCommand(line string) string {
 		return "apt"
 	case strings.Contains(line, " "+challengeCommand+" "):
 		return "challenge"
+	case strings.Contains(line, " "+wildcardCommand+" "):
+		return "wildcard"
 	}
 	return ""
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 )
@@ -59,7 +58,7 @@ func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	}
 	w.Header().Set("Server", "nginx")
-	known := slices.ContainsFunc(f.manifest.Domains, func(d string) bool { return strings.EqualFold(d, hostname(r.Host)) })
+	known := answers(f.manifest.Domains, hostname(r.Host))
 	logged := &loggedWriter{ResponseWriter: w, status: http.StatusOK}
 	if known { // the server for other names keeps no log
 		w = logged

@@ -74,6 +74,8 @@ func (s *session) do(ctx context.Context, verb string) int {
 		return s.state(ctx, s.words)
 	case s.plain && verb == "challenge":
 		return s.challenges()
+	case s.plain && verb == "wildcard":
+		return s.wildcard(ctx)
 	case s.plain:
 		return s.installed()
 	}

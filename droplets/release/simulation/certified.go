@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"cattle/droplets/release"
@@ -23,6 +24,36 @@ func certified(b *Bench) {
 	time.Sleep(10 * time.Minute)
 	if len(b.Cloud.Issued()) == 0 {
 		b.T.Fatal("there is no certificate")
+	}
+}
+
+// challenges is where the records are that prove a wildcard, in the zone.
+const challenges = "_acme-challenge.blog"
+
+// wild has the profile of a surrounded site name a wildcard.
+func wild(b *Bench) {
+	surrounded(b)
+	b.Site.Domains = []string{"blog." + zone, "*.blog." + zone}
+}
+
+// monthLeft has less than a month go by until the certificate ends.
+func monthLeft(b *Bench) { time.Sleep(65 * 24 * time.Hour) }
+
+// judgeChallenges wants no record for a challenge to be left, unless somebody was
+// killed, or has told of it.
+func (b *Bench) judgeChallenges() {
+	for _, r := range b.runs {
+		if r.killed || strings.Contains(Told(r.err), "challenges in the domain") {
+			return
+		}
+	}
+	if !b.Site.DNS {
+		return
+	}
+	for _, r := range b.records() {
+		if r.Name == challenges {
+			b.violate(accounted, "the record %s %s is left, and nobody is told", r.Type, r.Name)
+		}
 	}
 }
 

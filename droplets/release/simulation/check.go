@@ -61,6 +61,7 @@ func (b *Bench) judge(s *schedule) {
 		b.judgeLock(changes)
 		b.judgeLeases(changes)
 	}
+	b.judgeChallenges()
 	for _, r := range b.runs {
 		b.judgeSteps(r)
 		if r.killed || s.scene.ends {

@@ -72,6 +72,9 @@ func scenes() []*scene {
 		{name: "first release, surrounded", keep: 1, verb: Releases("v3"), site: surrounded, variant: true},
 		{name: "release, surroundings differ", before: two, keep: 1, verb: Releases("v3"), site: surrounded, more: differs, variant: true},
 		{name: "rollback, surroundings differ", before: two, keep: 1, verb: RollsBack, site: surrounded, more: differs, variant: true},
+		{name: "first release, a wildcard", keep: 1, verb: Releases("v3"), site: wild, variant: true},
+		{name: "release, renews a wildcard", before: two, keep: 1, verb: ReleasesAsking("v3"), site: wild, more: monthLeft, variant: true},
+		{name: "release taken back, renews a wildcard", before: two, keep: 1, break_: "v3", fails: true, verb: ReleasesAsking("v3"), site: wild, more: monthLeft, variant: true},
 		{name: "destroy, surrounded", before: two, keep: 1, ends: true, verb: Destroys, site: surrounded, variant: true},
 	}, append(undecided(), statefulScenes()...)...)
 }

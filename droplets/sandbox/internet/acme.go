@@ -37,8 +37,8 @@ const (
 )
 
 // ACME is Let's Encrypt's own ACME server for tests, Pebble, without what it
-// does to annoy clients. It knows the http-01 challenge alone, and has none of
-// Let's Encrypt's limits.
+// does to annoy clients. It knows the challenges http-01 and dns-01, and has none
+// of Let's Encrypt's limits.
 type ACME struct {
 	handler    http.Handler
 	root       []byte // PEM

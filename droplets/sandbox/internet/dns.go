@@ -17,11 +17,12 @@ const namesTTL = 5
 // knows: a resolver that waits costs a booting machine tens of seconds.
 type names struct {
 	lookup  func(name string) ([]netip.Addr, bool)
+	texts   func(name string) []string
 	outside netip.Addr
 }
 
-func newNames(lookup func(string) ([]netip.Addr, bool), outside netip.Addr) *names {
-	return &names{lookup, outside}
+func newNames(lookup func(string) ([]netip.Addr, bool), texts func(string) []string, outside netip.Addr) *names {
+	return &names{lookup, texts, outside}
 }
 
 // addresses are those of a host name; none if there is no such name.
@@ -46,7 +47,7 @@ func nowhere(name string) bool {
 		slices.Contains([]string{"arpa", "internal", "invalid", "local", "localhost", "onion"}, top)
 }
 
-// ServeDNS answers A records. Other types have no data, whatever the name.
+// ServeDNS answers A and TXT records. Other types have no data, whatever the name.
 func (n *names) ServeDNS(w dns.ResponseWriter, question *dns.Msg) {
 	answer := new(dns.Msg).SetReply(question)
 	answer.RecursionAvailable = true
@@ -70,21 +71,29 @@ func (n *names) ServeDNS(w dns.ResponseWriter, question *dns.Msg) {
 }
 
 func (n *names) answer(answer *dns.Msg, q dns.Question) {
-	addrs := n.addresses(q.Name)
-	if len(addrs) == 0 {
+	addrs, texts := n.addresses(q.Name), n.texts(strings.ToLower(strings.TrimSuffix(q.Name, ".")))
+	if len(addrs)+len(texts) == 0 {
 		answer.Rcode = dns.RcodeNameError
 		return
 	}
-	if q.Qtype != dns.TypeA && q.Qtype != dns.TypeANY {
-		return
+	head := func(kind uint16) dns.RR_Header {
+		return dns.RR_Header{Name: q.Name, Rrtype: kind, Class: dns.ClassINET, Ttl: namesTTL}
 	}
+	asked := func(kind uint16) bool { return q.Qtype == kind || q.Qtype == dns.TypeANY }
 	for _, ip := range addrs {
-		if ip = ip.Unmap(); ip.Is4() {
-			head := dns.RR_Header{Name: q.Name, Rrtype: dns.TypeA, Class: dns.ClassINET, Ttl: namesTTL}
-			answer.Answer = append(answer.Answer, &dns.A{Hdr: head, A: ip.AsSlice()})
+		if ip = ip.Unmap(); ip.Is4() && asked(dns.TypeA) {
+			answer.Answer = append(answer.Answer, &dns.A{Hdr: head(dns.TypeA), A: ip.AsSlice()})
+		}
+	}
+	for _, text := range texts {
+		if asked(dns.TypeTXT) {
+			answer.Answer = append(answer.Answer, &dns.TXT{Hdr: head(dns.TypeTXT), Txt: []string{text[:min(len(text), maxText)]}})
 		}
 	}
 }
+
+// maxText is the longest string of a TXT record (RFC 1035, 3.3); a challenge has 43.
+const maxText = 255
 
 func packetSize(question *dns.Msg) int {
 	if opt := question.IsEdns0(); opt != nil && opt.UDPSize() > dns.MinMsgSize {

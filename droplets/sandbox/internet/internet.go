@@ -26,6 +26,8 @@ type Options struct {
 	// Lookup is the account's DNS. Known and empty means that there is no such
 	// name; unknown is any host of the internet. nil knows nothing.
 	Lookup func(name string) (addrs []netip.Addr, known bool)
+	// Texts are the account's TXT records of a name. nil knows none.
+	Texts func(name string) []string
 	// Certificate is that of any host name, by an authority that droplets trust.
 	Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 	// Dial goes into the world, to an IP address and port: the ACME server's
@@ -79,7 +81,7 @@ func New(opt Options) (*Internet, error) {
 	if err := opt.complete(); err != nil {
 		return nil, err
 	}
-	i := &Internet{opt: opt, names: newNames(opt.Lookup, opt.Address)}
+	i := &Internet{opt: opt, names: newNames(opt.Lookup, opt.Texts, opt.Address)}
 	var err error
 	if i.Archive, err = newArchive(opt.Cache); err != nil {
 		return nil, fmt.Errorf("package cache: %w", err)
@@ -102,6 +104,9 @@ func New(opt Options) (*Internet, error) {
 func (opt *Options) complete() error {
 	if opt.Lookup == nil {
 		opt.Lookup = func(string) ([]netip.Addr, bool) { return nil, false }
+	}
+	if opt.Texts == nil {
+		opt.Texts = func(string) []string { return nil }
 	}
 	if opt.Dial == nil {
 		opt.Dial = new(net.Dialer).DialContext

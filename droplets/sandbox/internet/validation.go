@@ -30,6 +30,7 @@ const (
 // validation leads Pebble's http-01 requests into the world. Pebble asks a DNS
 // server that has one address for every name, and there finds this, which
 // reads the Host header and makes the request that Let's Encrypt would make.
+// That server has the world's TXT records as they are: they are what dns-01 asks for.
 type validation struct {
 	names    *names
 	dial     dialer
@@ -56,7 +57,7 @@ func newValidation(n *names, dial dialer) (*validation, error) {
 		return nil, err
 	}
 	v.resolver = queries.Addr()
-	stop, err := newNames(v.lookup, loopback()).serve(queries)
+	stop, err := newNames(v.lookup, n.texts, loopback()).serve(queries)
 	if err != nil {
 		return nil, errors.Join(err, queries.Close())
 	}
