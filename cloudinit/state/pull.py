@@ -57,9 +57,17 @@ def copy(source: dict, final: bool) -> list[dict]:
             mind_still_frozen(before, control.ask({"ask": "phase"}))
     if final:
         for entry in these:
-            entry.settle()
+            settle(entry)
         start.begin_checks([result["entry"] for result in results if not result.get("empty")])
     return results
+
+
+def settle(entry: entries.Entry) -> None:
+    try:
+        entry.settle()
+    except machine.Fault as fault:
+        fault.entry = fault.entry or entry.name
+        raise
 
 
 def mind_frozen(found: dict) -> None:
