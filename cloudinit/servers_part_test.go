@@ -90,7 +90,7 @@ func TestServersKeep(t *testing.T) {
 		}
 		handOff(a.stateDroplet, b.stateDroplet)
 		own := a.rows()
-		b.sql("INSERT INTO " + b.table("rows_") + " VALUES (4711, 'spoiled'); UPDATE " + b.table("things") + " SET name = 'spoiled'")
+		b.sql("INSERT INTO " + b.table("rows_") + " VALUES (4711, 'row'); UPDATE " + b.table("things") + " SET name = 'spoiled'")
 		equip(b.stateDroplet, a.stateDroplet)
 		kept := func(when string) {
 			t.Helper()
