@@ -80,6 +80,7 @@ func TestServersCut(t *testing.T) {
 		equip(a.stateDroplet, b.stateDroplet)
 		writer := newDBWriter(t, a, b)
 		time.Sleep(300 * time.Millisecond)
+		a.sql("UPDATE " + a.table("pages") + " SET slug = 'changed' WHERE id = 1")
 		a.do("freeze", "60")
 		held := len(a.rows())
 		a.write("/cut", "1000000")

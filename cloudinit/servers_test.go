@@ -45,6 +45,9 @@ DELETE FROM things WHERE id > 1990;
 CREATE TABLE empty_ (id INT AUTO_INCREMENT PRIMARY KEY);
 CREATE TABLE old_ (id INT, body TEXT) ENGINE=MyISAM; INSERT INTO old_ VALUES (1, 'x'), (1, 'x'), (NULL, NULL);
 CREATE SEQUENCE counter_ START WITH 17;
+CREATE TABLE numbered (id INT DEFAULT NEXTVAL(counter_), x INT); INSERT INTO numbered(x) VALUES (1), (2);
+CREATE TABLE parents (id INT PRIMARY KEY, name VARCHAR(20)); INSERT INTO parents VALUES (1, 'one');
+CREATE TABLE children (id INT PRIMARY KEY, parent INT, FOREIGN KEY (parent) REFERENCES parents(id)); INSERT INTO children VALUES (1, 1);
 CREATE USER 'o''hara'@'%' IDENTIFIED BY 'secret'; GRANT SELECT, INSERT ON shop.* TO 'o''hara'@'%';
 CREATE ROLE readers; GRANT SELECT ON shop.things TO readers; GRANT readers TO 'o''hara'@'%';
 CREATE DEFINER='o''hara'@'%' VIEW cheap AS SELECT id FROM things WHERE price < 3;
@@ -129,10 +132,8 @@ kept=()
 while [[ $1 == -e ]]; do kept+=("$2=${!2}"); shift 2; done
 [[ -e $root/running ]] || { echo "service \"$1\" is not running" >&2; exit 1; }
 shift
-case $1 in
-mariadb*) set -- "$1" --no-defaults --socket=%[2]s/socket --port=%[3]s "${@:2}" ;;
-esac
-run=(env -i PATH=/usr/lib/postgresql/15/bin:/usr/bin:/bin PGHOST=%[2]s PGPORT=%[3]s "${kept[@]}" "$@")
+run=(env -i PATH=%[1]s/bin:/usr/lib/postgresql/15/bin:/usr/bin:/bin PGHOST=%[2]s PGPORT=%[3]s "${kept[@]}" "$@")
+[[ -e $root/refuse ]] && exec "${run[@]}" < <(exec sed --unbuffered "$(cat $root/refuse)")
 [[ -e $root/rewrite ]] && exec "${run[@]}" > >(exec sed --unbuffered "$(cat $root/rewrite)")
 exec "${run[@]}"
 `
@@ -143,6 +144,9 @@ func newServerDroplet(t testing.TB, kind serverKind, roots, name string) *server
 	d.write("/etc/cattle/state.json.new", `{"version":1,"app":"blog","entries":[`+kind.entry+`],"services":["db","web"],"servers":["db"]}`)
 	d.write("/run/cattle/secrets.json", `{"PW":"p'w %1"}`)
 	d.write("/opt/cattle/compose", fmt.Sprintf(serverCompose, d.root, d.folder, d.port))
+	for _, program := range []string{"mariadb", "mariadb-dump"} {
+		d.write("/bin/"+program, fmt.Sprintf("#!/bin/sh\nexec /usr/bin/%s --no-defaults --socket=%s/socket --port=%s \"$@\"\n", program, d.folder, d.port))
+	}
 	d.begin()
 	t.Cleanup(d.end)
 	return d

@@ -178,9 +178,6 @@ func (m *Machine) JoinVolumes(ctx context.Context) error {
 	return err
 }
 
-// BeginState starts the app of a droplet that nothing is carried to.
-func (m *Machine) BeginState(ctx context.Context) error { return m.askPhase(ctx, PhaseOpen, "begin") }
-
 // Pull has the droplet fetch the data of another one, and calls each as it
 // goes on. A final pass wants the other one frozen, and ends with both known
 // to be equal.

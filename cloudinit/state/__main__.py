@@ -13,7 +13,6 @@ import machine
 VERBS = {
     "prepare": ("start", "prepare", "state"),
     "start": ("start", "start", "state"),
-    "begin": ("start", "begin", "state"),
     "migrate": ("start", "migrate", "state"),
     "check": ("start", "check", ""),
     "lend": ("lend", "lend", "lend"),

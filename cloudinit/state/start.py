@@ -98,15 +98,6 @@ def freeze_new(seconds: float) -> None:
     freeze.start_keeper()
 
 
-def begin(_: list[str]) -> None:
-    """The start of an app that nothing has to be carried to."""
-    freeze_new(0)
-    machine.run("systemctl", "start", APP, timeout=START_S)
-    finish_checks()
-    freeze.open_up()
-    machine.say({"phase": "open"})
-
-
 def stand_still() -> None:
     """Before data is put in place: on a droplet that ran before, the app stops, and
     what it was held by lets go."""

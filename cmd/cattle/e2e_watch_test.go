@@ -24,6 +24,8 @@ func TestBootedWatch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// With data nothing goes back by itself.
+	profile = regexp.MustCompile(`(?m)^state:\n(  .*\n)+`).ReplaceAll(profile, nil)
 	if err := os.WriteFile(path, append(profile, "release: {bake: 1m}\n"...), 0o600); err != nil {
 		t.Fatal(err)
 	}

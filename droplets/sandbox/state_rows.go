@@ -108,8 +108,8 @@ func sizeOf(rows []string) (n int) {
 	return n
 }
 
-// startState has the app run from now on, in a phase.
-func (c *Cloud) startState(d *droplet, phase string, now time.Time, lease time.Duration) {
+// startState has the app run from now on, with its writes held.
+func (c *Cloud) startState(d *droplet, now time.Time, lease time.Duration) {
 	s := &d.Disk.State
 	if s.Ready.IsZero() {
 		s.Ready = now
@@ -119,7 +119,4 @@ func (c *Cloud) startState(d *droplet, phase string, now time.Time, lease time.D
 		until = now.Add(lease)
 	}
 	c.enter(d, phaseNew, now, until)
-	if phase == phaseOpen {
-		c.enter(d, phaseOpen, now, time.Time{})
-	}
 }

@@ -189,7 +189,8 @@ func TestStateBackups(t *testing.T) {
 		if got := new.says("restore latest --fresh", "", "id"); got != last {
 			t.Error("restore:", got)
 		}
-		new.says("begin", "", "phase")
+		new.says("start 600", "", "phase")
+		new.says("thaw", "", "phase")
 		if got := s.rows(new.addr); !slices.Equal(got, []string{"1", "2"}) {
 			t.Error("restored:", got)
 		}

@@ -146,7 +146,7 @@ func (q *stateCall) does() func() error {
 	case q.verb == "commit":
 		return timed(q.commit)
 	case q.verb == "start":
-		return timed(func(lease time.Duration) error { return q.start(phaseNew, lease) })
+		return timed(q.start)
 	case q.verb == "backup" && n == 1:
 		return func() error { return q.backup(q.args[0]) }
 	case q.verb == "restore" && n > 1:
@@ -168,8 +168,6 @@ func (q *stateCall) plainly() func() error {
 		return func() error { q.say(obj{"joined": true}); return q.missing() }
 	case "migrate":
 		return q.migrate
-	case "begin":
-		return func() error { return q.start(phaseOpen, 0) }
 	case "writes":
 		return q.writes
 	case "backups":
@@ -303,13 +301,13 @@ func (q *stateCall) thaw() error {
 	return nil
 }
 
-// start is start and begin: the app runs, for readers alone or for all.
-func (q *stateCall) start(phase string, lease time.Duration) error {
+// start has the app run, for readers alone.
+func (q *stateCall) start(lease time.Duration) error {
 	if err := q.missing(); err != nil {
 		return err
 	}
-	q.cloud.startState(q.d, phase, q.now, lease)
-	q.say(obj{"phase": phase})
+	q.cloud.startState(q.d, q.now, lease)
+	q.say(obj{"phase": phaseNew})
 	return nil
 }
 

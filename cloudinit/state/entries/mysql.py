@@ -6,21 +6,30 @@ makes by itself: an account that is there already keeps the password that the ne
 release's environment gave it."""
 import concurrent.futures
 import contextlib
+import hashlib
 import os
 import re
 import subprocess
 
 import machine
-from entries.server import Absent, Server, Session, Version
+from entries.server import Absent, Server, Version
+from entries.session import Session
 
 LOCK = "cattle-hold"  # a lock by that name says whose session holds the server
 GRACE = 1  # seconds that a statement may take to end by itself
 SETTINGS = "SET SESSION sql_mode='NO_BACKSLASH_ESCAPES', time_zone='+00:00', wait_timeout=31536000"
 FRESH = "/*!80000 SET SESSION information_schema_stats_expiry=0 */"
+TOO_LONG = 10 ** 40  # more than 2^64 times the rows of any table
 MADE_BY_IMAGES = ("", "root", "mysql", "healthcheck", "PUBLIC", "debian-sys-maint")
 LONG = ("mediumblob", "longblob", "mediumtext", "longtext", "json")
 SHAPES = ("geometry", "point", "linestring", "polygon", "multipoint", "multilinestring",
           "multipolygon", "geometrycollection", "geomcollection")
+# Images of MariaDB have the programs by other names than MySQL's.
+CLIENT = ("sh", "-c", 'program=mariadb; command -v mariadb >/dev/null || program=mysql; exec $program "$@"', "sh")
+DUMPER = ("sh", "-c", """if command -v mariadb >/dev/null; then exec mariadb-dump "$@"; fi
+exec mysqldump --set-gtid-purged=OFF "$@\"""", "sh")
+# What a dump without rows says of how far numbers were given.
+NUMBERS = re.compile(r"(?<=^\) ENGINE=)(\w+) AUTO_INCREMENT=\d+|^(?:DO|SELECT) SETVAL\(.*\);$", re.MULTILINE)
 WRITES = ("insert", "insert_select", "replace", "replace_select", "update", "update_multi", "delete",
           "delete_multi", "load", "truncate", "create_table", "alter_table", "drop_table", "rename_table")
 
@@ -28,22 +37,29 @@ WRITES = ("insert", "insert_select", "replace", "replace_select", "update", "upd
 class MySQL(Server):
     unit = "statements"
     variable = "MYSQL_PWD"
-    programs: tuple[str, str] | None = None
+    system = ("information_schema", "performance_schema", "mysql", "sys")
+    compares = True
 
-    def tools(self) -> tuple[str, str]:
-        """The client and the dumper: images of MariaDB have theirs by other names than MySQL's."""
-        if self.programs is None:
-            with self.program(["sh", "-c", "command -v mariadb || command -v mysql"], stdout=subprocess.PIPE) as process:
-                found = process.stdout.read()
-            self.programs = ("mariadb", "mariadb-dump") if b"mariadb" in found else ("mysql", "mysqldump")
-        return self.programs
+    def __init__(self, spec: dict):
+        super().__init__(spec)
+        self.idle: list[Session] = []
 
     def client(self, *more: str) -> list[str]:
-        return [self.tools()[0], "--batch", "--raw", "--skip-column-names", "--unbuffered", "--no-auto-rehash",
+        return [*CLIENT, "--batch", "--raw", "--skip-column-names", "--unbuffered", "--no-auto-rehash",
                 "--default-character-set=utf8mb4", f"--user={self.user}", *more]
 
-    def session(self, database: str = "") -> Session:
-        session = Session(self, self.client(*([f"--database={database}"] if database else [])))
+    def keep(self, session: Session) -> bool:
+        self.idle.append(session)
+        return True
+
+    def session(self) -> Session:
+        """One that nobody uses any more, or another: what begins in a container takes its time."""
+        while self.idle:
+            session = self.idle.pop()
+            if session.alive():
+                return session
+            session.close()
+        session = Session(self, self.client())
         try:
             session.lines(f"{SETTINGS};{FRESH}")
         except BaseException:
@@ -62,8 +78,10 @@ class MySQL(Server):
     def sizes(self, session: Session) -> dict[str, int]:
         return dict(session.rows(
             "SELECT JSON_ARRAY(schema_name, (SELECT CAST(COALESCE(SUM(data_length + index_length), 0) AS UNSIGNED) "
-            "FROM information_schema.tables WHERE table_schema = schema_name)) FROM information_schema.schemata "
-            f"WHERE schema_name IN ({', '.join(map(quoted, self.databases))})"))
+            "FROM information_schema.tables WHERE table_schema = schema_name)) FROM information_schema.schemata"))
+
+    def used(self, database: str, size: int) -> bool:
+        return size > 0
 
     def answers(self) -> bool:
         """An image's first server listens on a socket alone, and asks for no password yet."""
@@ -104,6 +122,8 @@ class MySQL(Server):
                                   f"({mine}, CONNECTION_ID()) AND command IN ('Query', 'Execute', 'Sleep') "
                                   "AND user NOT IN ('system user', 'event_scheduler')")
         self.attempt("".join(f"KILL CONNECTION {other};\n" for other in others))
+        while self.idle:
+            self.idle.pop().close()
 
     def seized(self) -> str:
         with self.session() as session:
@@ -115,6 +135,10 @@ class MySQL(Server):
             holder = self.seized()
             if holder:
                 self.attempt(f"KILL CONNECTION {holder};\n")
+
+    def receive(self) -> None:
+        super().receive()
+        self.stop_events()
 
     def release(self) -> None:
         super().release()
@@ -130,7 +154,8 @@ class MySQL(Server):
             running = session.lines("SELECT @@event_scheduler") == ["ON"]
         if running:
             machine.store(self.events(), True)
-            self.attempt("SET GLOBAL event_scheduler=OFF;\n")
+            with contextlib.suppress(machine.Fault), self.session() as session:
+                session.lines("SET GLOBAL event_scheduler=OFF")
 
     def accounts(self) -> dict:
         before, after = [], []
@@ -174,25 +199,38 @@ class MySQL(Server):
                 "SELECT CONCAT('CHARACTER SET ', default_character_set_name, ' COLLATE ', default_collation_name) "
                 f"FROM information_schema.schemata WHERE schema_name = {quoted(database)}")[0]}
 
-    def dumper(self, database: str) -> list[str]:
-        program = self.tools()[1]
-        return [program, f"--user={self.user}", "--single-transaction", "--routines", "--triggers", "--events", "--hex-blob",
+    def dumper(self, database: str, tables: list[str] | None = None) -> list[str]:
+        return [*DUMPER, f"--user={self.user}", "--single-transaction", "--triggers", "--hex-blob",
                 "--no-autocommit", "--skip-add-locks", "--no-tablespaces", "--default-character-set=utf8mb4",
-                "--max-allowed-packet=1G", *(["--set-gtid-purged=OFF"] if program == "mysqldump" else []), database]
+                "--max-allowed-packet=1G", *(["--routines", "--events"] if tables is None else []), "--", database, *(tables or [])]
 
-    def fill(self, database: str, described: dict, feed) -> None:
+    def fill(self, database: str, described: dict, feed, tables: list[str] | None = None) -> None:
         if not re.fullmatch(r"CHARACTER SET \w+ COLLATE \w+", described["options"]):
             raise machine.Fault("engine", "the description of the database is none")
         name, client = named(database), self.client("--binary-mode", "--max-allowed-packet=1G")
-        self.stop_events()
+        anew = f"DROP DATABASE IF EXISTS {name};\nCREATE DATABASE {name} {described['options']};\n" if tables is None else ""
         try:
             with self.program(client, stdin=subprocess.PIPE) as process:
-                process.stdin.write(f"DROP DATABASE IF EXISTS {name};\nCREATE DATABASE {name} {described['options']};\nUSE {name};\n".encode())
+                process.stdin.write(f"{anew}USE {name};\n".encode())
                 feed(Dump(process.stdin))
         except BaseException:
-            with contextlib.suppress(machine.Fault), self.session() as session:
-                session.lines(f"DROP DATABASE IF EXISTS {name}")
+            # Half of a table is found when it is looked at; half of a database has to go.
+            if tables is None:
+                with contextlib.suppress(machine.Fault), self.session() as session:
+                    session.lines(f"DROP DATABASE IF EXISTS {name}")
             raise
+
+    def shape(self, database: str) -> str:
+        dump = self.dumper(database)
+        with self.program([*dump[:4], "--no-data", "--skip-comments", *dump[4:]], stdout=subprocess.PIPE) as process:
+            text = process.stdout.read().decode(errors="surrogateescape")
+        text = self.describe(database)["options"] + NUMBERS.sub(r"\1", text)
+        return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
+
+    def forward(self, database: str, numbers: dict) -> None:
+        with self.session() as session:
+            for sequence, number in numbers["sequences"].items():
+                session.lines(f"DO SETVAL({named(database)}.{named(sequence)}, {int(number)}, 0)")
 
     def whole(self, folder: str) -> None:
         for file in self.dumped(folder):
@@ -201,29 +239,34 @@ class MySQL(Server):
                 if b"-- Dump completed" not in source.read():
                     raise machine.Fault("not-equal", f"a dump of {self.name} is not whole")
 
-    def sums(self, database: str) -> dict:
+    def sums(self, database: str, tables: list[str] | None = None, copy: bool = False) -> dict:
         here = f"= {quoted(database)}"
-        with self.session(database) as session:
-            tables: dict[str, list[str]] = {}
+        with self.session() as session:
+            columns: dict[str, list[str]] = {}
             for table, column, kind in session.rows(
                     "SELECT JSON_ARRAY(c.table_name, c.column_name, c.data_type) FROM information_schema.columns c "
                     "JOIN information_schema.tables t USING (table_schema, table_name) WHERE t.table_type IN ('BASE TABLE', 'SYSTEM VERSIONED') "
                     f"AND c.table_schema {here} AND COALESCE(c.generation_expression, '') NOT IN ('ROW START', 'ROW END') "
                     "ORDER BY c.table_name, c.ordinal_position"):
-                tables.setdefault(table, []).append(hashable(named(column), kind))
-            counted = {}
-            for table, columns in tables.items():
-                row = f"CAST(CONV(LEFT(MD5(CONCAT({', '.join(columns)})), 16), 16, 10) AS UNSIGNED)"
-                rows, known, total = session.rows(f"SELECT JSON_ARRAY(COUNT(*), COUNT({row}), CAST(COALESCE(SUM({row}), 0) AS CHAR)) "
-                                                  f"FROM {named(table)}", 3600)[0]
-                if rows != known:
-                    raise machine.Fault("not-equal", f"table {table} has rows that are too long to be compared")
-                counted[table] = [rows, total]
+                if tables is None or table in tables:
+                    columns.setdefault(table, []).append(hashable(named(column), kind))
+            counted = {table: self.sum(session, f"{named(database)}.{named(table)}", of) for table, of in columns.items()}
             following = dict(session.rows(f"SELECT JSON_ARRAY(table_name, auto_increment) FROM information_schema.tables "
                                           f"WHERE table_schema {here} AND auto_increment IS NOT NULL"))
+            sequences = session.rows(f"SELECT JSON_QUOTE(table_name) FROM information_schema.tables WHERE table_schema {here} AND table_type = 'SEQUENCE'")
+            given = {name: session.rows(f"SELECT next_not_cached_value FROM {named(database)}.{named(name)}")[0] for name in sequences}
             things = {kind: session.rows(f"SELECT COUNT(*) FROM information_schema.{kind} WHERE {of}_schema {here}")[0]
                       for kind, of in (("views", "table"), ("routines", "routine"), ("triggers", "trigger"), ("events", "event"))}
-        return {"tables": counted, "next": following, "number of": things}
+        return {"tables": counted, "next": following, "sequences": given, "number of": things}
+
+    def sum(self, session: Session, table: str, columns: list[str]) -> list:
+        """Of a row that is too long to be compared the sum is NULL: what stands for it
+        is more than all the others together. So a row is worked out once."""
+        row = f"CAST(CONV(LEFT(MD5(CONCAT({', '.join(columns)})), 16), 16, 10) AS UNSIGNED)"
+        rows, total = session.rows(f"SELECT JSON_ARRAY(COUNT(*), CAST(COALESCE(SUM(IFNULL({row}, {TOO_LONG})), 0) AS CHAR)) FROM {table}", 3600)[0]
+        if int(total) >= TOO_LONG:
+            raise machine.Fault("not-equal", f"table {table} has rows that are too long to be compared")
+        return [rows, total]
 
     def explain(self, text: str) -> machine.Fault:
         found = re.search(r"(?:ERROR|error:) (\d+)|Got error: (\d+)", text)

@@ -11,7 +11,8 @@ import re
 import subprocess
 
 import machine
-from entries.server import Absent, Server, Session, Version
+from entries.server import Absent, Server, Version, beside
+from entries.session import Session
 
 NAME = "cattle-hold"  # as which the sessions that hold are known to the server
 ADMIN = "template1"  # a database that every server has, to ask for the others
@@ -37,6 +38,8 @@ LISTS = ("search_path", "temp_tablespaces", "local_preload_libraries", "session_
 class Postgres(Server):
     unit = "rows"
     variable = "PGPASSWORD"
+    system = ("postgres", "template0", "template1")
+    swaps = True
 
     def tool(self, program: str, database: str, *more: str, name: str = "cattle") -> list[str]:
         # An image's first server listens on its socket alone; and there
@@ -63,6 +66,10 @@ class Postgres(Server):
 
     def sizes(self, session: Session) -> dict[str, int]:
         return dict(session.rows("SELECT json_build_array(datname, pg_database_size(oid)) FROM pg_database"))
+
+    def used(self, database: str, size: int) -> bool:
+        with self.session(database) as session:
+            return session.rows(f"SELECT count(*) FROM {RELATIONS}") != [0]
 
     def ours(self) -> list[str]:
         with self.session() as session:
@@ -153,36 +160,44 @@ class Postgres(Server):
                                              "FROM pg_db_role_setting r JOIN pg_database d ON d.oid = r.setdatabase, unnest(setconfig) s "
                                              f"WHERE datname = {literal(database)}")}
 
-    def dumper(self, database: str) -> list[str]:
+    def dumper(self, database: str, tables: list[str] | None = None) -> list[str]:
         return self.tool("pg_dump", database, "--format=custom", "--compress=0", "--no-tablespaces")
 
-    def fill(self, database: str, described: dict, feed) -> None:
-        """Into a database beside it, which takes its name at the end."""
-        beside = database[:48] + "__cattle"
-        self.drop(beside)
+    def fill(self, database: str, described: dict, feed, tables: list[str] | None = None) -> None:
+        """Into a database beside it, which put gives its name."""
+        name = beside(database)
+        self.drop(name)
         try:
             with self.session() as session:
-                session.lines(made(beside, described["database"]))
-            restore = self.tool("pg_restore", beside, "--exit-on-error", "--single-transaction", "--no-tablespaces")
+                session.lines(made(name, described["database"]))
+            restore = self.tool("pg_restore", name, "--exit-on-error", "--single-transaction", "--no-tablespaces")
             options = "PGOPTIONS=-c synchronous_commit=off -c maintenance_work_mem=256MB"
             with self.program(["env", options, *restore], stdin=subprocess.PIPE) as process:
                 feed(process.stdin)
         except BaseException:
             with contextlib.suppress(machine.Fault):
-                self.drop(beside)
+                self.drop(name)
             raise
-        self.drop(database)
+
+    def put(self, database: str, described: dict) -> None:
+        before = beside(database, "before")
+        self.drop(before)
         with self.session() as session:
-            session.lines(f"ALTER DATABASE {identifier(beside)} RENAME TO {identifier(database)}")
-            session.lines(";".join(furnished(database, described)) or "SELECT")
+            session.lines(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = {literal(database)}")
+            there = session.rows(f"SELECT count(*) FROM pg_database WHERE datname = {literal(database)}") != [0]
+            session.lines(";".join(furnished(beside(database), described)) or "SELECT")
+            renamed = [(database, before)] if there else []
+            session.lines("; ".join(["BEGIN", *(f"ALTER DATABASE {identifier(old)} RENAME TO {identifier(new)}"
+                                                for old, new in [*renamed, (beside(database), database)]), "COMMIT"]))
+        self.drop(before)
 
     def drop(self, database: str) -> None:
         with self.session() as session:
             session.lines(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = {literal(database)}")
             session.lines(f"DROP DATABASE IF EXISTS {identifier(database)}")
 
-    def sums(self, database: str) -> dict:
-        with self.session(database) as session:
+    def sums(self, database: str, tables: list[str] | None = None, copy: bool = False) -> dict:
+        with self.session(beside(database) if copy else database) as session:
             tables = session.rows(
                 "SELECT json_build_array(format('%I.%I', n.nspname, c.relname), (SELECT json_agg(format('%I', attname) ORDER BY attname) "
                 "FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped)) "

@@ -1,30 +1,26 @@
 """Databases of a server that runs in a service of the app.
 
 The server's own tools do the work, in its own container: they fit its version
-whatever it is, and the droplet needs none of them. What moves is a whole dump,
-twice: once while the app goes on, which shows how long it takes, and once while
-the server lets nobody write. Then both sides count and add up every table."""
+whatever it is, and the droplet needs none of them. What moves are dumps, twice:
+once while the app goes on, which shows how long it takes, and once while the
+server lets nobody write. Both sides count and add up every table."""
 import contextlib
-import hashlib
-import json
 import os
 import secrets
-import select
 import shutil
-import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import machine
 import phase
 from entries import Entry
+from entries.session import Session, stop
 
-PATIENCE = 60  # seconds for a question that no table's size has a part in
 STARTS = 180  # seconds for a server's first start, which makes its files
-END = "cattle: that was all"  # the row after the rows of an answer
 
 
 class Version(NamedTuple):
@@ -48,83 +44,19 @@ class Down(machine.Fault):
         super().__init__("engine", f"the service {service} does not run")
 
 
-class Session:
-    """One connection to the server, kept open: starting a program in a container
-    takes longer than most questions."""
-
-    def __init__(self, server: "Server", command: list[str]):
-        self.server, self.rest, self.asked = server, b"", time.monotonic()
-        self.errors = tempfile.TemporaryFile()
-        self.process = server.start(command, subprocess.PIPE, subprocess.PIPE, self.errors)
-
-    def lines(self, sql: str, patience: float = PATIENCE) -> list[str]:
-        """What the server answers, a line each. A fault where it refuses."""
-        self.asked = time.monotonic()
-        answer, end = [], self.asked + patience
-        try:
-            self.process.stdin.write(f"{sql};\nSELECT '{END}';\n".encode())
-            self.process.stdin.flush()
-        except BrokenPipeError:
-            self.fail()
-        while (line := self.line(end)) != END:
-            answer.append(line)
-        return answer
-
-    def rows(self, sql: str, patience: float = PATIENCE) -> list:
-        """The answer to a question whose rows are JSON."""
-        return [json.loads(line) for line in self.lines(sql, patience)]
-
-    def line(self, end: float) -> str:
-        while b"\n" not in self.rest:
-            if not select.select([self.process.stdout], [], [], max(0, end - time.monotonic()))[0]:
-                raise machine.Fault("engine", f"{self.server.service} does not answer")
-            piece = os.read(self.process.stdout.fileno(), 1 << 16)
-            if not piece:
-                self.fail()
-            self.rest += piece
-        line, _, self.rest = self.rest.partition(b"\n")
-        return line.decode(errors="replace")
-
-    def fail(self):
-        """The program has ended, though nobody told it to."""
-        self.process.wait()
-        raise self.server.fault(self.errors)
-
-    def alive(self) -> bool:
-        """Whether the server still knows the session: a client that asks nothing
-        does not notice that its server was killed. It is asked once a second."""
-        if time.monotonic() - self.asked < 1:
-            return self.process.poll() is None
-        try:
-            self.lines("SELECT 1", 10)
-            return True
-        except machine.Fault:
-            return False
-
-    def close(self) -> None:
-        """Lets the program end by itself: one that is killed may live on in the container."""
-        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
-            self.process.stdin.close()
-            self.process.wait(timeout=1)
-        stop(self.process)
-        self.errors.close()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
-
-
 class Server(Entry):
     """What MySQL and PostgreSQL have in common."""
 
     variable = ""  # in which the tools look for the password
+    system: tuple[str, ...] = ()  # databases that are the server's own
+    compares = False  # whether a shape says that a table can be carried alone
+    swaps = False  # whether a copy waits beside its place, under another name
 
     def __init__(self, spec: dict):
         super().__init__(spec)
         self.service, self.user, self.databases = spec["service"], spec["user"], spec["databases"]
         self.holder: Session | None = None
+        self.later: list[Callable[[], None]] = []  # what settle does
 
     # What a kind has to know.
 
@@ -136,6 +68,10 @@ class Server(Entry):
 
     def sizes(self, session: Session) -> dict[str, int]:
         """Bytes of each database that the server has, ours or not."""
+        raise NotImplementedError
+
+    def used(self, database: str, size: int) -> bool:
+        """Whether a database that nobody named has anything in it."""
         raise NotImplementedError
 
     def answers(self) -> bool:
@@ -170,29 +106,59 @@ class Server(Entry):
         """What a database is besides its content."""
         raise NotImplementedError
 
-    def dumper(self, database: str) -> list[str]:
+    def dumper(self, database: str, tables: list[str] | None = None) -> list[str]:
+        """The program that dumps a database, or some of its tables."""
         raise NotImplementedError
 
-    def fill(self, database: str, described: dict, feed) -> None:
-        """Makes the database anew of a dump, which feed(file) writes. Whatever
-        fails, no half of one is taken for a whole."""
+    def fill(self, database: str, described: dict, feed, tables: list[str] | None = None) -> None:
+        """Makes the database anew of a dump, which feed(file) writes, or some of its
+        tables. Whatever fails, no half of one is taken for a whole."""
         raise NotImplementedError
 
-    def sums(self, database: str) -> dict:
-        """{"tables": {name: [rows, sum]}} and whatever else has to be equal."""
+    def put(self, database: str, described: dict) -> None:
+        """Puts what was filled in its place, where that is another one."""
+
+    def sums(self, database: str, tables: list[str] | None = None, copy: bool = False) -> dict:
+        """{"tables": {name: [rows, sum]}} and whatever else has to be equal, of the
+        database or of what was filled and has no place yet. With tables, of these alone."""
         raise NotImplementedError
+
+    def shape(self, database: str) -> str:
+        """What a database is made of, but for rows and how far numbers were given:
+        an equal text, an equal database to be. Empty where that cannot be told."""
+        return ""
+
+    def forward(self, database: str, numbers: dict) -> None:
+        """Has numbers that are given in order go on where the other side's would."""
 
     def explain(self, text: str) -> machine.Fault:
         """What a tool's complaint means."""
         raise NotImplementedError
 
+    def keep(self, session: Session) -> bool:
+        """Whether a session that is not needed any more is kept for the next question."""
+        return False
+
     def present(self, session: Session) -> dict[str, int]:
-        """Those of ours that are there, with their bytes; Absent where none is."""
+        """Those of ours that are there, with their bytes; Absent where none is. Where
+        one is not, but another that nobody named, the profile has a wrong name: to
+        begin without data would lose it."""
         sizes = self.sizes(session)
         present = {database: sizes[database] for database in self.databases if database in sizes}
+        missing = [database for database in self.databases if database not in sizes]
+        if missing and phase.read()["phase"] != "new":
+            others = [other for other in sorted(sizes.keys() - {*self.system, *self.known()}) if self.used(other, sizes[other])]
+            if others:
+                raise machine.Fault("entry-missing", f"{self.service} has no database {missing[0]}, but {', '.join(others[:3])}")
         if not present:
             raise Absent(f"{self.service} has no database {', '.join(self.databases)}")
         return present
+
+    def known(self) -> set[str]:
+        """What entries name of this service, and where copies of these wait."""
+        names = {database for entry in machine.spec()["entries"] if entry.get("service") == self.service
+                 for database in entry["databases"]}
+        return names | {beside(name, what) for name in names for what in ("cattle", "before")}
 
     # Programs in the container.
 
@@ -279,7 +245,12 @@ class Server(Entry):
             raise
 
     def here(self) -> int:
-        return self.facts()["bytes"]
+        try:
+            with self.session() as session:
+                sizes = self.sizes(session)
+        except (Absent, Down):
+            return 0
+        return sum(sizes.get(beside(database) if self.swaps else database, 0) for database in self.databases)
 
     def hold(self, deadline_s: float) -> None:
         if self.held():
@@ -305,6 +276,13 @@ class Server(Entry):
         return f"{token} {seized}" if seized else ""
 
     def release(self) -> None:
+        self.unhold()
+
+    def receive(self) -> None:
+        """Has this server take a copy, and nobody else write."""
+        self.unhold()
+
+    def unhold(self) -> None:
         if self.holder:
             self.holder.close()
             self.holder = None
@@ -319,17 +297,17 @@ class Server(Entry):
         match op:
             case "begin":
                 with self.session() as session:
-                    version = self.version(session)
-                    stream.send({"version": version, "databases": self.present(session), "hold": self.holding(), **self.accounts()})
+                    version, databases = self.version(session), self.present(session)
+                stream.send({"version": version, "databases": databases, "hold": self.holding(), **self.accounts()})
             case "dump":
-                database = self.own(request["database"])
+                database, tables = self.own(request["database"]), request["tables"]
                 stream.send(self.describe(database))
-                with self.program(self.dumper(database), stdout=subprocess.PIPE) as process:
+                with self.program(self.dumper(database, tables), stdout=subprocess.PIPE) as process:
                     stream.send_all(process.stdout)
                 # Only now is it known that this was all of it.
                 stream.send({"whole": True})
-            case "sums":
-                stream.send({"sums": {database: self.sums(self.own(database)) for database in request["databases"]}})
+            case "look":
+                stream.send({"found": self.look()})
             case "hold":
                 stream.send({"hold": self.holding()})
             case _:
@@ -340,49 +318,34 @@ class Server(Entry):
             raise machine.Fault("engine", "that database is not among this entry's")
         return database
 
+    def look(self) -> dict:
+        """{database: {"shape", "sums"}} of those that are there."""
+        with self.session() as session:
+            present = self.present(session)
+        with ThreadPoolExecutor(1) as pool:
+            shapes = {database: pool.submit(self.shape, database) for database in present}
+            sums = {database: self.sums(database) for database in present}
+            return {database: {"shape": shapes[database].result(), "sums": sums[database]} for database in present}
+
     def pull(self, link, final: bool, progress) -> dict:
-        begun = time.monotonic()
-        with ThreadPoolExecutor(2) as beside:
-            asked = beside.submit(self.asks, link, "begin")
-            self.ready()
-            theirs = asked.result()
-            self.fits(theirs["version"])
-            if final and not theirs["hold"]:
-                raise machine.Fault("not-frozen", f"{self.service} still lets others write", side="old")
-            if not final and os.path.exists(self.note()):
-                return self.rehearse(link, theirs["databases"])
-            self.release()
-            databases = theirs["databases"]
-            wanted = beside.submit(self.asks, link, "sums", databases=list(databases)) if final else None
-            self.admit(theirs["before"])
-            moved = 0
-            for database in databases:
-                moved += self.fetch(link, self.own(database), moved, sum(databases.values()), progress)
-            self.grant(theirs["after"])
-            found = {database: self.sums(database) for database in databases}
-            if final:
-                equal(wanted.result()["sums"], found)
-                if self.asks(link, "hold")["hold"] != theirs["hold"]:
-                    raise machine.Fault("not-frozen", f"{self.service} let others write for a moment", side="old")
-        return {"bytes": moved, "estimate_ms": round(1000 * (time.monotonic() - begun)),
-                "digest": hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest(), "equal": final,
-                "rows": {table: rows for sums in found.values() for table, (rows, _) in sums["tables"].items()}}
+        from entries.carry import Carry
+        return Carry(self, link, final, progress).run()
 
-    def asks(self, link, op: str, **request) -> dict:
-        with link.open(self.name, op, **request) as stream:
-            return stream.receive()[0]
+    def settle(self) -> None:
+        for act in self.later:
+            act()
+        self.later = []
+        machine.remove(self.keeps())
+        machine.remove(self.admitted())
 
-    def rehearse(self, link, databases: dict) -> dict:
-        """On a standby, which is held and keeps its own until the copy that counts:
-        how long the dumps take to come. Putting them in place takes about twice that."""
-        begun, moved = time.monotonic(), 0
-        with open(os.devnull, "wb") as nowhere:
-            for database in databases:
-                with link.open(self.name, "dump", database=database) as stream:
-                    stream.receive()
-                    moved += stream.receive_all(nowhere)
-                    stream.receive()
-        return {"bytes": moved, "estimate_ms": round(3000 * (time.monotonic() - begun)), "digest": "", "equal": False}
+    def keeps(self) -> str:
+        """A note that what is here was not copied here for a pass that is still to
+        come: until all is settled, the droplet may be needed as it was."""
+        return machine.kept(f"{self.name}.keeps")
+
+    def admitted(self) -> str:
+        """A note of the accounts that the first pass made."""
+        return machine.kept(f"{self.name}.accounts")
 
     def fits(self, theirs: list) -> None:
         """A fault where this server cannot read the other one's dump."""
@@ -393,19 +356,6 @@ class Server(Entry):
             raise machine.Fault("server-older", f"data of {old.text} cannot go to {new.text}: they are two kinds of server")
         if old.number > new.number:
             raise machine.Fault("server-older", f"data of {old.text} cannot go to the older {new.text}")
-
-    def fetch(self, link, database: str, before: int, of: int, progress) -> int:
-        """Has one database made anew here; returns the bytes of its dump."""
-        moved = 0
-
-        def feed(file) -> None:
-            nonlocal moved
-            moved = stream.receive_all(file, lambda total: progress(before + total, max(of, before + total)))
-            stream.receive()
-
-        with link.open(self.name, "dump", database=database) as stream:
-            self.fill(database, stream.receive()[0], feed)
-        return moved
 
     def dump(self, folder: str) -> list[str]:
         with self.session() as session:
@@ -424,11 +374,12 @@ class Server(Entry):
         if not databases:
             raise machine.Fault("entry-missing", f"the backup has nothing of {self.name}")
         self.ready()
-        self.release()
+        self.receive()
         self.admit(about["accounts"]["before"])
         for database in databases:
             with open(self.file(folder, database), "rb") as source:
                 self.fill(database, about["databases"][database], lambda file: shutil.copyfileobj(source, file, 1 << 20))
+            self.put(database, about["databases"][database])
         self.grant(about["accounts"]["after"])
 
     def dumped(self, folder: str) -> list[str]:
@@ -441,24 +392,7 @@ class Server(Entry):
         return os.path.join(folder, database.encode().hex() + ".dump")
 
 
-def equal(wanted: dict, found: dict) -> None:
-    """A fault that names the first difference."""
-    for database, sums in wanted.items():
-        for what, things in sums.items():
-            for name in sorted(things.keys() | found[database][what].keys()):
-                have = found[database][what].get(name)
-                # The next number may be further than it was: no number is given twice.
-                if things.get(name) != have and not (what == "next" and have and have >= things.get(name, 0)):
-                    raise machine.Fault("not-equal", f"of {database}, {what} {name} arrived different from what was sent")
-
-
-def stop(process: subprocess.Popen) -> None:
-    """Ends a program and what it started: docker's compose is a child of docker's."""
-    if process.poll() is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-    for end in (process.stdin, process.stdout):
-        if end:
-            with contextlib.suppress(OSError):
-                end.close()
+def beside(database: str, what: str = "cattle") -> str:
+    """The name by which a copy of a database waits until it takes its place, or
+    what was there before waits until it goes."""
+    return f"{database[:48]}__{what}"

@@ -81,7 +81,7 @@ func brokenProtocols() []broken {
 			"TestEveryCrash", "^release with state: killed before at GET", keepsRows},
 		{"open before the confirm", []edit{{freezeFile,
 			"\treturn orBudget(ctx, r.onNew(ctx, \"start its app\", r.plan.freezeFor(), r.plan.freezeFor(), func(ctx context.Context, m *droplets.Machine) error {\n\t\treturn m.StartState(ctx, r.openBy())",
-			"\treturn orBudget(ctx, r.onNew(ctx, \"start its app\", r.plan.freezeFor(), r.plan.freezeFor(), func(ctx context.Context, m *droplets.Machine) error {\n\t\treturn m.BeginState(ctx)"}},
+			"\treturn orBudget(ctx, r.onNew(ctx, \"start its app\", r.plan.freezeFor(), r.plan.freezeFor(), func(ctx context.Context, m *droplets.Machine) error {\n\t\tif err := m.StartState(ctx, r.openBy()); err != nil {\n\t\t\treturn err\n\t\t}\n\t\treturn m.Thaw(ctx)"}},
 			"TestEveryInterrupt", "^release with state: interrupted at (GET|POST) /v2/reserved_ips", keepsRows + "|" + undone},
 		// Time that his own clock does not count passes while a computer sleeps.
 		{"a freeze that lapsed taken for one that holds", []edit{
