@@ -2,6 +2,7 @@ package droplets
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -23,13 +24,16 @@ func (e *WaitError) Error() string {
 
 func (e *WaitError) Unwrap() error { return e.Last }
 
+// errNoAnswer is why a look ends whose wait is over.
+var errNoAnswer = errors.New("no answer")
+
 // Wait looks until look says that it is done or fails for good. A look's
 // error with done=false is remembered and looked over. pause gives the time to
 // the next look from the time that has passed. Ends with *WaitError after
 // within, also when a look itself does not come to an end: its context does.
 func Wait(ctx context.Context, what string, within time.Duration, pause func(passed time.Duration) time.Duration, look func(context.Context) (done bool, err error)) error {
 	start := time.Now()
-	bounded, cancel := context.WithTimeout(ctx, within)
+	bounded, cancel := context.WithTimeoutCause(ctx, within, errNoAnswer)
 	defer cancel()
 	var last error
 	for {

@@ -43,8 +43,11 @@ func answered(err error) bool {
 // in all.
 func insist(ctx context.Context, what string, within, try time.Duration, ask func(context.Context) error) error {
 	return droplets.Wait(ctx, what, within, droplets.Every(askEvery), func(ctx context.Context) (bool, error) {
-		ctx, cancel := context.WithTimeoutCause(ctx, try, fmt.Errorf("no answer within %s", brief(try)))
-		defer cancel()
+		if try < within { // two deadlines at one moment would be told of by chance
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeoutCause(ctx, try, fmt.Errorf("no answer within %s", brief(try)))
+			defer cancel()
+		}
 		err := ask(ctx)
 		return err == nil || answered(err), err
 	})
