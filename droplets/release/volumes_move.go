@@ -186,6 +186,11 @@ func (r *run) home(v VolumeAt) int {
 // back to where it belongs, and that droplet takes it up. What somebody else has
 // meanwhile is his.
 func (r *run) volumesBack(ctx context.Context) error {
+	// Somebody else may have made the droplet live: it has its volume then.
+	if live, err := r.holdsIP(ctx, r.droplet.ID); err != nil || live {
+		r.outdone = live
+		return err
+	}
 	homes := map[int]bool{}
 	for _, v := range r.volumes {
 		if v.Is == nil {

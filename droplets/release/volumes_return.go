@@ -112,10 +112,19 @@ func (o *Operator) letGo(ctx context.Context, h *volumeHolder) error {
 			err = h.part(ctx, freezeTry)
 		}
 	}
-	if err != nil && ctx.Err() == nil {
-		err = o.cutOff(ctx, h)
+	if err == nil || ctx.Err() != nil {
+		return err
 	}
-	return err
+	if live, lerr := o.holdsIP(ctx, h.ID); lerr != nil || live { // by now
+		return errors.Join(err, lerr)
+	}
+	return o.cutOff(ctx, h)
+}
+
+// holdsIP tells whether a reserved IP leads to the droplet.
+func (o *Operator) holdsIP(ctx context.Context, id int) (bool, error) {
+	ips, err := o.Cloud.ReservedIPs(ctx)
+	return slices.ContainsFunc(ips, func(ip droplets.ReservedIP) bool { return ip.DropletID == id }), err
 }
 
 // freeVolumes has droplets that are about to be destroyed let go of the site's

@@ -27,8 +27,9 @@ func diskedScenes() []*scene {
 }
 
 // strayed tells that the volume is not at the droplet that is live.
-func (b *Bench) strayed() bool {
-	s := b.Cloud.Snapshot()
+func (b *Bench) strayed() bool { return b.strayedIn(b.Cloud.Snapshot()) }
+
+func (b *Bench) strayedIn(s sandbox.Snapshot) bool {
 	live := b.holder(s)
 	for _, v := range s.Volumes {
 		if live != nil && v.Droplet != live.ID {
@@ -36,6 +37,12 @@ func (b *Bench) strayed() bool {
 		}
 	}
 	return false
+}
+
+// closedByAnother tells a site that is closed in that moment because somebody
+// else is moving its volume, or a hand has sent the address to where there is none.
+func (b *Bench) closedByAnother(r *run, s *schedule) bool {
+	return (len(s.parts) > 1 || s.traits().hand) && r.served == "" && b.strayedIn(r.after)
 }
 
 // fetch has a person find the site closed, and type what status tells him: gc,

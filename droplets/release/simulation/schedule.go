@@ -262,6 +262,11 @@ func (b *Bench) recover(s *schedule) {
 		c.NoHandoff = true
 		_, err = b.Execute(ctx, b.Op, c)
 	}
+	if err != nil && !explains(err) && len(b.Site.Volumes) > 0 {
+		// A standby that is live by a hand, in the middle of being gone back to, has
+		// no app that runs: going back to the other one has.
+		_, err = b.rollback(ctx, b.Op, "", release.Discard)
+	}
 	if err != nil && !explains(err) {
 		b.violate(converges, "release afterwards: %v", err)
 	}
