@@ -24,6 +24,7 @@ func (c *checker) state(app *composed) {
 			c.apart(at, c.p.State[i], j, other)
 		}
 	}
+	c.unguarded()
 	if app != nil && len(c.p.State) == 0 && !c.suppressed("state") {
 		c.stateless()
 	}
@@ -36,7 +37,7 @@ func (c *checker) entry(at string, s *State, app *composed) {
 	c.matches(join(at, "name"), s.Name, entryName, "a name", "lower-case letters, digits and inner hyphens")
 	switch kinds := s.kinds(); {
 	case len(kinds) == 0:
-		c.wrong("missing-key", at, "sqlite: data:blog.db, files: uploads, mysql: {…} or postgres: {…}", "%s does not say what it carries", at)
+		c.wrong("missing-key", at, "sqlite: data:blog.db, files: uploads, mysql: {…}, postgres: {…} or volume: {…}", "%s does not say what it carries", at)
 	case len(kinds) > 1:
 		c.missing("keys-exclude", join(at, kinds[1]), "make two entries of them", "%s has %s: exactly one is allowed", at, listed(kinds))
 	}
@@ -47,6 +48,7 @@ func (c *checker) entry(at string, s *State, app *composed) {
 	}
 	c.server(join(at, "mysql"), s.MySQL, "root", app)
 	c.server(join(at, "postgres"), s.Postgres, "postgres", app)
+	c.block(join(at, "volume"), s, app)
 }
 
 // kinds are the keys that say what an entry carries, of which it has one.
@@ -54,7 +56,7 @@ func (s State) kinds() (out []string) {
 	for _, kind := range []struct {
 		key   string
 		given bool
-	}{{"sqlite", s.SQLite != Place{}}, {"files", s.Files != Place{}}, {"mysql", s.MySQL != nil}, {"postgres", s.Postgres != nil}} {
+	}{{"sqlite", s.SQLite != Place{}}, {"files", s.Files != Place{}}, {"mysql", s.MySQL != nil}, {"postgres", s.Postgres != nil}, {"volume", s.Volume != nil}} {
 		if kind.given {
 			out = append(out, kind.key)
 		}
@@ -142,10 +144,13 @@ func (c *checker) apart(at string, s State, j int, other State) {
 	if s.Name != "" && s.Name == other.Name {
 		c.wrong("given-twice", join(at, "name"), "give each entry its own name", "two entries of state are called %s", quote(s.Name))
 	}
-	place, theirs := cmp.Or(s.SQLite, s.Files), cmp.Or(other.SQLite, other.Files)
+	place, theirs := s.place(), other.place()
 	if place != (Place{}) && theirs != (Place{}) && place.Volume == theirs.Volume && overlap(place.Path, theirs.Path) {
 		c.wrong("state-overlaps", at, "keep one of them, or name places beside each other",
 			"%s is in state.%d as well: %s and %s", at, j, quote(place.String()), quote(theirs.String()))
+	}
+	if a, b := s.Volume, other.Volume; a != nil && b != nil && a.Name != "" && a.Name == b.Name {
+		c.wrong("given-twice", join(at, "volume.name"), "a volume is mounted in one place: keep one of them", "state.%d is of the volume %s as well", j, quote(a.Name))
 	}
 	for _, pair := range [][2]*Server{{s.MySQL, other.MySQL}, {s.Postgres, other.Postgres}} {
 		if a, b := pair[0], pair[1]; a != nil && b != nil && a.Service == b.Service {

@@ -287,4 +287,7 @@ type Stack struct {
 	Upstreams map[string][]string
 	// Volumes maps the compose files' names of volumes to Docker's own.
 	Volumes map[string]string
+	// Users maps the folder of each block storage volume of the profile's state
+	// to the services that mount it, or something in it, sorted.
+	Users map[string][]string
 }

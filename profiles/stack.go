@@ -115,10 +115,13 @@ func (c *composed) stack(p *Profile, pins map[string]string, brought ...string) 
 	}
 	c.project.Extensions = nil // anchors that are resolved: only weight in user-data
 	text, err := c.project.MarshalYAML()
+	if err == nil {
+		text, err = hostPaths(text)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("writing the compose project: %w", err)
 	}
-	return &Stack{YAML: text, Services: sortedKeys(c.active()), Images: sortedKeys(images), Upstreams: upstreams, Volumes: c.volumes()}, nil
+	return &Stack{YAML: text, Services: sortedKeys(c.active()), Images: sortedKeys(images), Upstreams: upstreams, Volumes: c.volumes(), Users: c.usersOf(p)}, nil
 }
 
 // volumes are Docker's names of the project's volumes.

@@ -7,7 +7,7 @@ import (
 )
 
 // A State is data that goes along from droplet to droplet. Exactly one of
-// SQLite, Files, MySQL and Postgres is set.
+// SQLite, Files, MySQL, Postgres and Volume is set.
 type State struct {
 	Name   string `yaml:"name"`   // lower-case letters, digits and inner hyphens
 	SQLite Place  `yaml:"sqlite"` // the database's file
@@ -15,6 +15,17 @@ type State struct {
 	// MySQL is MariaDB too.
 	MySQL    *Server `yaml:"mysql"`
 	Postgres *Server `yaml:"postgres"`
+	Volume   *Block  `yaml:"volume"`
+}
+
+// A Block is a volume of DigitalOcean's block storage, a disk of its own: it is
+// taken off one droplet and put on the next one, and nothing is copied.
+type Block struct {
+	Name  string `yaml:"name"`  // in the account; default APP-ENTRY
+	Mount string `yaml:"mount"` // where it is on a droplet: absolute and clean
+	// Size is that of one that is made where there is none, in GiB; 0: it has to
+	// be there already.
+	Size int `yaml:"size"`
 }
 
 // A Place is where data lies: in a volume of the compose files, or at an

@@ -24,12 +24,13 @@ type stateSpec struct {
 type stateEntry struct {
 	Name      string   `json:"name"`
 	Kind      string   `json:"kind"`
-	Volume    string   `json:"volume,omitempty"` // Docker's own name
+	Volume    string   `json:"volume,omitempty"` // Docker's own name; of a block storage volume the account's
 	Path      *string  `json:"path,omitempty"`   // in the volume, or absolute
 	Service   string   `json:"service,omitempty"`
 	User      string   `json:"user,omitempty"`
 	Password  string   `json:"password,omitempty"`
 	Databases []string `json:"databases,omitempty"`
+	Services  []string `json:"services,omitempty"` // that use a block storage volume
 }
 
 type specMigrate struct {
@@ -103,6 +104,8 @@ func (p *Profile) stateEntries(stack *Stack) (out []stateEntry, err error) {
 			e.served(s.MySQL)
 		case "postgres":
 			e.served(s.Postgres)
+		case "volume":
+			e.Volume, e.Path, e.Services = s.Volume.Name, &s.Volume.Mount, stack.Users[s.Volume.Mount]
 		}
 		if err != nil {
 			return nil, fmt.Errorf("state.%d: %w", i, err)

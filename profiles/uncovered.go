@@ -1,7 +1,6 @@
 package profiles
 
 import (
-	"cmp"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -69,7 +68,7 @@ func (c *checker) keepsData(v types.ServiceVolumeConfig, app *composed) bool {
 
 func (c *checker) covered(v types.ServiceVolumeConfig) bool {
 	return slices.ContainsFunc(c.p.State, func(s State) bool {
-		at := cmp.Or(s.SQLite, s.Files)
+		at := s.place()
 		switch {
 		case at == Place{}:
 			return false

@@ -78,6 +78,8 @@ func stateOf(p *profiles.Profile) map[string]string {
 			out[s.Name] = "postgres " + serverText(s.Postgres)
 		case s.SQLite != (profiles.Place{}):
 			out[s.Name] = "sqlite " + s.SQLite.String()
+		case s.Volume != nil:
+			out[s.Name] = "volume " + s.Volume.Name + " at " + s.Volume.Mount
 		default:
 			out[s.Name] = "files " + s.Files.String()
 		}
@@ -120,7 +122,11 @@ func stateChanges(live string, was, is map[string]string) (out []string) {
 		out = append(out, fmt.Sprintf("the state %s is called %s from now on", changed.Removed[i], to))
 	}
 	for _, from := range changed.Removed {
-		if !renamed[from] {
+		switch {
+		case renamed[from]:
+		case strings.HasPrefix(was[from], "volume "):
+			out = append(out, fmt.Sprintf("the state %s (%s) is not in the profile any more: it stays with %s, and in the account when that ends", from, was[from], live))
+		default:
 			out = append(out, fmt.Sprintf("the state %s (%s) is not in the profile any more: it stays behind on %s, and ends with that droplet", from, was[from], live))
 		}
 	}

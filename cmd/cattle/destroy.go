@@ -9,6 +9,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"cattle/droplets"
 	"cattle/droplets/release"
 )
 
@@ -51,7 +52,14 @@ func destroy(ctx context.Context, std stdio, file string, opts destroyOptions) e
 	if doomed.IP != "" && !opts.withIP {
 		fmt.Fprintf(std.err, "cattle: the reserved IP %s stays and bills; to give it back: doctl compute reserved-ip delete %s\n", doomed.IP, doomed.IP)
 	}
+	if err := loginForVolumes(std, o, w); err != nil && !errors.Is(err, droplets.ErrNoSSHKey) {
+		return err
+	}
+	defer o.Login.Close()
 	std.remedy.is("cattle destroy")
+	for _, v := range doomed.Volumes {
+		fmt.Fprintf(std.err, "cattle: the volume %s stays and bills $%.2f a month, with all that is on it; to delete it: doctl compute volume delete %s\n", v.Is.Name, v.PriceMonthly(), v.Is.ID)
+	}
 	err = o.Destroy(ctx, site, doomed)
 	var incomplete *release.Incomplete
 	if err != nil && !errors.As(err, &incomplete) {

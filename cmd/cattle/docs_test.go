@@ -57,7 +57,7 @@ const docProfile = "app: blog\ndomain: blog.example.com\nimage: ghcr.io/me/blog\
 
 const docComposeProfile = "app: shop\ndomain: shop.example.com\ncompose: services.yaml\nroutes: [{to: \"web:8000\"}]\nstate: [{name: data, files: data}]\n"
 
-const docServices = "services:\n  web: {image: \"web:1\", expose: [\"8000\", \"9000\"]}\n  worker: {image: \"worker:1\"}\n  db: {image: \"mariadb:11\"}\n  pg: {image: \"postgres:17\"}\n" +
+const docServices = "services:\n  web: {image: \"web:1\", expose: [\"8000\", \"9000\"], volumes: [\"/mnt/media:/media:ro\"]}\n  worker: {image: \"worker:1\"}\n  db: {image: \"mariadb:11\"}\n  pg: {image: \"postgres:17\"}\n" +
 	"volumes: {data: {}, uploads: {}, media: {}}\n"
 
 // TestDocumentation runs every document in a folder and on a sandbox of its own.

@@ -42,7 +42,8 @@ func TestEveryCodeIsExplained(t *testing.T) {
 func codesOfData() []string {
 	return []string{"freeze-too-long", droplets.StateMigrate, "state-" + droplets.StateDiskFull, "state-" + droplets.StateWrongPassword,
 		"state-" + droplets.StateServerOlder, "state-" + droplets.StateCut, "state-" + droplets.StateEntryMissing, "state-" + droplets.StateNotEqual,
-		"state-" + droplets.StateLapsed, "state-" + droplets.StateRepository, "state-" + droplets.StateEngine}
+		"state-" + droplets.StateLapsed, "state-" + droplets.StateRepository, "state-" + droplets.StateEngine,
+		"state-" + droplets.StateVolumeBusy, "state-" + droplets.StateVolumeMissing}
 }
 
 // codesIn are the codes that the source of some packages has, sorted.

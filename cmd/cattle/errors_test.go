@@ -66,6 +66,7 @@ func TestErrors(t *testing.T) {
 	commands["unmark"] = unmark
 	commands["secondip"] = secondIP
 	commands["somebody"] = somebodySwitches
+	commands["lentvolume"] = lentVolume
 	// Where the scripts are through, the page is compared as a whole.
 	t.Run("scripts", func(t *testing.T) {
 		testscript.Run(t, testscript.Params{Dir: "testdata/errors", Setup: setupFailure, Cmds: commands})

@@ -56,8 +56,12 @@ func gc(ctx context.Context, std stdio, file string, opts gcOptions) error {
 		return err
 	}
 	std.remedy.is("cattle gc")
+	if err := loginForVolumes(std, o, w); err != nil {
+		return err
+	}
+	defer o.Login.Close()
 	silent := adopt(ctx, std, o, w, g)
-	return errors.Join(silent, o.Collect(ctx, g))
+	return errors.Join(silent, returnVolumes(ctx, std, o, w, g), o.Collect(ctx, g))
 }
 
 // knownAttempt refuses an attempt that no candidate is of: a mistyped one would
@@ -114,6 +118,7 @@ func printGarbage(std stdio, g *release.Garbage, w *release.World, opts gcOption
 				m.Name, m.Birth.Lease.UTC().Format(time.TimeOnly+" MST"), m.Birth.Attempt)
 		}
 	}
+	b.WriteString(straysText(g, w, opts.dryRun))
 	for _, s := range w.Snapshots {
 		if why := w.Fits(g.Site, s); why != "" {
 			fmt.Fprintf(&b, "spared: no release begins from the snapshot %s any more: %s; to end it: cattle bake --delete\n", s.Name, why)
@@ -139,7 +144,7 @@ func adopt(ctx context.Context, std stdio, o *release.Operator, w *release.World
 	switch {
 	case !v.Serving:
 		fmt.Fprintf(std.err, "%s was switched to by a release that did not end, and does not serve: standbys are spared\n", live.Name)
-		return &notServing{g.Site.App, v.Err, w, nil}
+		return &notServing{g.Site.App, v.Err, w, nil, ""}
 	case err != nil:
 		return err
 	}

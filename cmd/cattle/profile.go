@@ -94,5 +94,16 @@ func siteOf(p *profiles.Profile, services []string) release.Site {
 		Untrusted: p.TLS.Staging,
 		State:     len(p.State) > 0, MaxFreeze: p.Release.MaxFreeze, Migrates: p.Release.Migrate != nil, Backups: p.Backup != nil,
 		Limited: p.TLS.LetsEncrypt(),
+		Volumes: volumesOf(p), VolumesAlone: len(p.State) > 0 && len(volumesOf(p)) == len(p.State),
 	}
+}
+
+// volumesOf are the volumes of block storage that go along.
+func volumesOf(p *profiles.Profile) (out []release.VolumeSpec) {
+	for _, s := range p.State {
+		if v := s.Volume; v != nil {
+			out = append(out, release.VolumeSpec{Name: v.Name, SizeGiB: v.Size})
+		}
+	}
+	return out
 }

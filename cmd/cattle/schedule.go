@@ -13,6 +13,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"cattle/cmd/cattle/timer"
+	"cattle/droplets/release"
 	"cattle/profiles"
 )
 
@@ -104,6 +105,8 @@ func runnersScopes(p *profiles.Profile) []string {
 		{p.Droplet.VPC != "", []string{"vpc:read"}},
 		{p.DNS != "", []string{"domain:read", "domain:update"}},
 		{p.Firewall.Cloud, []string{"firewall:read", "firewall:create", "firewall:update", "tag:read"}},
+		{len(volumesOf(p)) > 0, []string{"block_storage:read", "block_storage_action:read", "block_storage_action:create"}},
+		{slices.ContainsFunc(volumesOf(p), func(v release.VolumeSpec) bool { return v.SizeGiB > 0 }), []string{"block_storage:create"}},
 		{p.Project != "", []string{"project:read", "project:assign_resource"}},
 	} {
 		if more.asked {

@@ -88,7 +88,7 @@ const anID = "4de7ac8b-495b-4884-9a69-1050c6793cd6"
 func example(method string, t reflect.Type) reflect.Value {
 	switch t.Kind() {
 	case reflect.String:
-		if method == "Firewall" || method == "DeleteFirewall" || method == "PutInto" || method == "VPC" {
+		if method == "Firewall" || method == "DeleteFirewall" || method == "PutInto" || method == "VPC" || strings.Contains(method, "Volume") && method != "Volumes" {
 			return reflect.ValueOf(anID)
 		}
 		if method == "Assign" || strings.Contains(method, "IP") {
@@ -103,6 +103,8 @@ func example(method string, t reflect.Type) reflect.Value {
 	switch t {
 	case reflect.TypeFor[droplets.Record]():
 		return reflect.ValueOf(droplets.Record{ID: 7, Type: "A", Name: "example", Data: "198.51.100.7"})
+	case reflect.TypeFor[droplets.VolumeSpec]():
+		return reflect.ValueOf(droplets.VolumeSpec{Name: "example", Region: "nyc3", SizeGiB: 1})
 	case reflect.TypeFor[droplets.Firewall]():
 		anyone := droplets.NewRule("tcp", "22", "0.0.0.0/0")
 		return reflect.ValueOf(droplets.Firewall{ID: anID, Name: "example", Tags: []string{"example"}, Inbound: []droplets.Rule{anyone}})

@@ -88,7 +88,7 @@ func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 		"heard":  heard,
 		"mailed": mailed,
 		"post":   postRows,
-		"rows":   seeRows,
+		"rows":   seeRows, "takevolume": takeVolume,
 	}
 }
 

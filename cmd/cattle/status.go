@@ -44,6 +44,8 @@ type statusJSON struct {
 	Droplets []dropletJSON `json:"droplets"`
 	// Snapshots are those of cattle bake.
 	Snapshots []snapshotJSON `json:"snapshots,omitempty"`
+	// Volumes are those of block storage that the profile names.
+	Volumes []volumeJSON `json:"volumes,omitempty"`
 	// State is of the live droplet's data, where it could be asked.
 	State   *stateJSON  `json:"state,omitempty"`
 	Issued  *issuedJSON `json:"certificates,omitempty"`
@@ -95,15 +97,16 @@ func status(ctx context.Context, std stdio, file string, asJSON bool) error {
 	out := statusOf(site, w, verdict)
 	out.add(standbys)
 	out.State, out.Issued = briefToJSON(said), issuedOf(site, w, said)
+	brief := briefOf(said)
+	out.Volumes = volumesToJSON(w, brief)
 	if asJSON {
 		err = writeJSON(std.out, out)
 	} else {
 		err = out.print(std, w.Now)
 	}
 	if !verdict.Serving {
-		return errors.Join(err, &notServing{site.App, verdict.Err, w, standbys})
+		return errors.Join(err, &notServing{site.App, verdict.Err, w, standbys, bringBack(w, brief)})
 	}
-	brief := briefOf(said)
 	if wrong := slices.Concat(notReady(standbys), heldFailure(brief, w), keptFailures(brief), dueFailures(site, said, w)); len(wrong) > 0 {
 		err = errors.Join(err, &needing{wrong})
 	}
@@ -193,6 +196,7 @@ type notServing struct {
 	w   *release.World
 	// standbys are those that were looked at; nil: nobody did.
 	standbys []release.Readiness
+	closed   string // what to do about a live droplet that waits for a volume; "": it does not
 }
 
 func (e *notServing) Error() string { return fmt.Sprintf("%s does not serve: %v", e.app, e.err) }
@@ -210,6 +214,8 @@ func (e *notServing) hint() string {
 	switch {
 	case e.proxied():
 		return "the proxy of ALL_PROXY does not answer, so this says nothing of the site"
+	case e.closed != "":
+		return e.closed
 	case back != "":
 		return back
 	case e.w.Live != nil:
@@ -264,6 +270,11 @@ func statusOf(site release.Site, w *release.World, v release.Verdict) statusJSON
 	add("unknown", w.Unknown...)
 	add("ending", w.Ending...)
 	out.unread = w.SnapshotsErr
+	for _, v := range w.Volumes {
+		if v.Is != nil {
+			out.Monthly += v.PriceMonthly()
+		}
+	}
 	for _, s := range w.Snapshots {
 		out.Monthly += s.PriceMonthly()
 		out.Snapshots = append(out.Snapshots, snapshotJSON{s.ID, s.Name, s.At, s.SizeGB, s.PriceMonthly(), w.Fits(site, s)})
@@ -322,7 +333,7 @@ func (s statusJSON) print(std stdio, now time.Time) error {
 			d.Role, orNone(d.Release), d.Status, d.ID, orNone(d.Address), age(now.Sub(d.Created)), d.Monthly, d.note())
 	}
 	t.Flush()
-	b.WriteString(s.stateLine() + s.backupLine())
+	b.WriteString(s.stateLine() + s.backupLine() + s.volumesText())
 	for _, s := range s.Snapshots {
 		fmt.Fprintf(&b, "snapshot %s: %s, %.1f GB, $%.2f a month", s.Name, age(now.Sub(s.At)), s.SizeGB, s.Monthly)
 		if s.Unfit != "" {

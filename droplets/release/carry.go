@@ -85,6 +85,9 @@ func (p *Plan) freezeFor() time.Duration {
 	if p.discards() && p.Site.Backups && !p.data.NoBackup {
 		return p.Site.MaxFreeze + backupWithin
 	}
+	if p.begins() && p.closes() { // a backup is restored in that time
+		return p.Site.MaxFreeze + copyWithin
+	}
 	return p.Site.MaxFreeze
 }
 
@@ -105,7 +108,14 @@ func (p *Plan) dataSteps() []Step {
 		add(Step{Name: freezeStep, Title: fmt.Sprintf("hold the writes of %s, for %s at most; readers notice nothing", p.World.Live.Name, brief(p.freezeFor())), run: (*run).freeze, held: true})
 		add(Step{Name: "delta", Title: "fetch what has changed since, and compare both sides", run: (*run).delta, held: true})
 	}
-	if p.begins() {
+	if p.discards() {
+		if p.takes() {
+			steps = append(steps, p.giveUp()...)
+		}
+		return steps
+	}
+	steps = append(steps, p.volumeSteps()...)
+	if p.begins() && (!p.Site.VolumesAlone || p.Site.Backups) {
 		add(Step{Name: "restore", Title: p.restoreTitle(), run: (*run).restore})
 	}
 	if p.Site.Migrates && p.target == nil && (p.moves() || p.begins()) {
@@ -116,6 +126,8 @@ func (p *Plan) dataSteps() []Step {
 		add(Step{Name: startStep, Title: "start the app; its writes wait until it is live", run: (*run).startHeld, held: true})
 	case p.begins():
 		add(Step{Name: startStep, Title: "start the app; its writes wait until it is live", run: (*run).begin})
+	case p.takes():
+		add(Step{Name: startStep, Title: "start the app of " + p.target.Name + "; its writes wait until it is live", run: (*run).startHeld})
 	}
 	return steps
 }
@@ -139,6 +151,7 @@ func (p *Plan) giveUp() []Step {
 	if p.Site.Backups && !p.data.NoBackup {
 		steps = append(steps, Step{Name: backupStep, Title: fmt.Sprintf("have %s make a backup of what is given up", live), run: (*run).backUpDiscarded, held: true})
 	}
+	steps = append(steps, p.volumeSteps()...)
 	// The standby was left with its writes held until it is live again. They shall
 	// go when that is confirmed, and not before.
 	return append(steps, Step{Name: startStep, Title: "have the writes of " + p.target.Name + " wait until it is live and confirmed", run: (*run).startHeld, held: true})
@@ -185,6 +198,7 @@ const latest = "latest"
 // dataChange tells a plan's reader of data that does not simply go along.
 func (p *Plan) dataChange() []Change {
 	switch {
+	case p.Site.VolumesAlone:
 	case p.discards():
 		return []Change{{"data", "as " + p.World.Serving() + " has it", "as " + p.Release + " was left with"}}
 	case p.begins() && p.World.Live != nil:
@@ -195,8 +209,8 @@ func (p *Plan) dataChange() []Change {
 
 // stateFaults refuse a release by which data would be lost without a word.
 func (w *World) stateFaults(site Site, c *Candidate) []Fault {
-	if !site.State || c.State == nil {
-		return nil
+	if !site.State || c.State == nil || site.VolumesAlone && c.Restore == "" && !c.Empty {
+		return nil // a volume goes along, whatever becomes of the droplet that has it
 	}
 	said := c.Restore != "" || c.Empty
 	const hint = "say where the data comes from: --no-handoff with --restore (the newest backup) or --restore=ID, or with --empty for none"
@@ -227,13 +241,13 @@ func (w *World) decide(site Site, target Member, d Data) (Data, []Fault) {
 		d.Choice = ""
 		return d, nil
 	}
-	if d.Choice == "" && d.Writes != nil && d.Writes.Total == 0 {
+	if d.Choice == "" && (site.VolumesAlone || d.Writes != nil && d.Writes.Total == 0) {
 		d.Choice = Carry
 	}
 	switch {
 	case d.Choice == Carry:
 		return d, nil
-	case d.Choice == Discard && site.Keep < 1 && (!site.Backups || d.NoBackup):
+	case d.Choice == Discard && !site.VolumesAlone && site.Keep < 1 && (!site.Backups || d.NoBackup):
 		return d, []Fault{{Code: "data-decision", Input: true, Msg: "the rows would be lost: there is no backup of them, and keep: 0 destroys the droplet that has them",
 			Hint: "cattle rollback --carry-data; or have backups (backup: in the profile), or a standby kept (keep: 1)"}}
 	case d.Choice == Discard:

@@ -73,6 +73,9 @@ func fits(old, fresh droplets.StateFacts) error {
 	}
 	var need int64
 	for _, e := range old.Entries {
+		if e.Kind == "volume" { // which brings its own room
+			continue
+		}
 		there := has[e.Name]
 		if isOlder(there.Version, e.Version) {
 			return &droplets.StateError{Code: droplets.StateServerOlder, Entry: e.Name, Side: "new",

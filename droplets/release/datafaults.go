@@ -18,6 +18,8 @@ var dataHints = map[string]string{
 	droplets.StateLapsed:        "try again; where it happens often: release: {max_freeze: …}",
 	droplets.StateRepository:    "cattle backups shows whether the repository answers; --no-backup does without",
 	droplets.StateMigrate:       "release.migrate of the profile has failed on a copy of the data; what it said is above",
+	droplets.StateVolumeBusy:    "cattle ssh fuser --verbose --mount FOLDER shows what uses it",
+	droplets.StateVolumeMissing: "cattle status shows where the volume is; try again",
 	droplets.StateEngine:        "cattle logs system shows what the live droplet said; --keep-failed keeps the new one for a look",
 }
 

@@ -23,18 +23,23 @@ type Doomed struct {
 	Records  []droplets.Record
 	Firewall string // its name; "" for none
 
+	// Volumes stay, whole: nobody but a person ends them.
+	Volumes []VolumeAt
+
 	around Surroundings
+	world  *World
 }
 
 // PlanDestroy lists what destroy will end.
 func PlanDestroy(site Site, w *World, withIP bool) *Doomed {
-	d := &Doomed{IP: w.Reserved.IP, WithIP: withIP, holder: w.Reserved.Droplet, Snapshots: w.Snapshots, SnapshotsErr: w.SnapshotsErr, around: w.Around}
+	d := &Doomed{IP: w.Reserved.IP, WithIP: withIP, holder: w.Reserved.Droplet, Snapshots: w.Snapshots, SnapshotsErr: w.SnapshotsErr, around: w.Around, world: w}
 	for _, c := range d.nameless(site).left() {
 		d.Records = append(d.Records, c.was)
 	}
 	if f, err := site.wallOf(w.Around.Firewalls); err == nil && f != nil {
 		d.Firewall = f.Name
 	}
+	d.Volumes = slices.DeleteFunc(slices.Clone(w.Volumes), func(v VolumeAt) bool { return v.Is == nil })
 	if w.Live != nil {
 		d.Droplets = append(d.Droplets, *w.Live)
 	}
@@ -62,6 +67,7 @@ func (o *Operator) Destroy(ctx context.Context, site Site, d *Doomed) error {
 			return err
 		}
 	}
+	o.freeVolumes(ctx, d.world, d.Droplets)
 	// Nothing to guard: the user asked for the end of the live droplet too.
 	unguarded := func() ([]droplets.ReservedIP, error) { return nil, nil }
 	if err := o.endAll(ctx, site, d.Droplets, unguarded, 0); err != nil {

@@ -35,7 +35,7 @@ func (r *run) freeze(ctx context.Context) error {
 	if err := r.mayGoOn(ctx); err != nil {
 		return err
 	}
-	if r.plan.target != nil { // its app is stopped for the delta
+	if r.plan.target != nil && !r.plan.takes() { // its app is stopped for the delta; without its volume it is not started
 		r.pushUndo(undoStep{what: "start the app of " + r.plan.target.Name + " again", run: r.restart,
 			leftover: Leftover{What: "the app of " + r.plan.target.Name + " may be stopped", Command: "cattle status"}})
 	}
@@ -76,6 +76,10 @@ func (r *run) restart(ctx context.Context) error {
 // what it froze, it is that one's to thaw: rows that are accepted now would not
 // be on its droplet.
 func (r *run) thaw(ctx context.Context) error {
+	if r.outdone {
+		r.notice("another release has taken the volumes of %s", r.giver.Name)
+		return nil
+	}
 	return r.onOld(ctx, "let its writes go", thawWithin, thawTry, func(ctx context.Context, m *droplets.Machine) error {
 		if r.contested && r.committed.IsZero() {
 			s, err := m.Status(ctx)
@@ -187,7 +191,7 @@ func (r *run) stillHeld(ctx context.Context) error {
 
 // interval is the pause between two health checks of the gate.
 func (r *run) interval() time.Duration {
-	if r.plan.moves() {
+	if r.plan.waits() {
 		return min(r.site.Health.Interval, heldInterval)
 	}
 	return r.site.Health.Interval
@@ -196,7 +200,7 @@ func (r *run) interval() time.Duration {
 // dialFor is how long a port may take to answer. While visitors wait, that is
 // measured by one that is known to be open: the others are as far away.
 func (r *run) dialFor(ctx context.Context) time.Duration {
-	if !r.plan.moves() || r.plan.target != nil {
+	if !r.plan.waits() || r.plan.target != nil {
 		return dialTimeout
 	}
 	ctx, cancel := context.WithTimeout(ctx, heldDial)

@@ -24,7 +24,14 @@ type Garbage struct {
 	Undecided *Member
 	Until     time.Time
 
+	// Strays are volumes that a release, or a rollback, that died has left away
+	// from the live droplet, which may wait for them; Spared tells that a release
+	// is under way to which they may belong.
+	Strays []VolumeAt
+	Spared bool
+
 	world *World
+	dead  bool // an attempt was named: nobody is at it any more
 }
 
 // GarbageItem is one droplet to be destroyed.
@@ -49,6 +56,7 @@ func PlanGC(site Site, w *World, opts GCOptions) *Garbage {
 			g.add(m, "named by --attempt")
 		}
 	}
+	g.dead = opts.Attempt != ""
 	if g.Undecided, g.Until = w.Undecided(site); g.Undecided != nil {
 		return g
 	}
@@ -60,6 +68,10 @@ func PlanGC(site Site, w *World, opts GCOptions) *Garbage {
 	}
 	if !w.Live.Has(droplets.ServedTag) {
 		g.Unmarked = w.Live
+	}
+	if w.Live.Born {
+		g.Strays = w.strays()
+		g.Spared = slices.ContainsFunc(w.Candidates, func(m Member) bool { return m.Birth.Attempt != opts.Attempt })
 	}
 	expired := w.expired()
 	kept := 0
@@ -116,6 +128,16 @@ func (o *Operator) Adopt(ctx context.Context, g *Garbage) (Verdict, error) {
 	return v, nil
 }
 
+// Return brings the volumes back that the live droplet waits for; waits tells
+// whether there were any. The error is *Underway where it is not known that
+// nobody is moving them.
+func (o *Operator) Return(ctx context.Context, g *Garbage) (waits bool, err error) {
+	if len(g.Strays) == 0 || g.Spared {
+		return false, nil
+	}
+	return o.returnVolumes(ctx, g.world, g.dead)
+}
+
 // Collect destroys the garbage, but for standbys while a live droplet is not adopted.
 func (o *Operator) Collect(ctx context.Context, g *Garbage) error {
 	var ms []Member
@@ -124,5 +146,6 @@ func (o *Operator) Collect(ctx context.Context, g *Garbage) error {
 			ms = append(ms, it.Member)
 		}
 	}
+	o.freeVolumes(ctx, g.world, ms)
 	return o.destroy(ctx, g.Site, ms, 0)
 }

@@ -54,7 +54,7 @@ type Change struct {
 	What, From, To string
 }
 
-// Cost is in US dollars, of droplets alone: a reserved IP is free while it is assigned.
+// Cost is in US dollars, of droplets and volumes alone: a reserved IP is free while it is assigned.
 type Cost struct {
 	Monthly float64 // when the plan is done: live and standbys
 	Before  float64 // now
@@ -71,7 +71,7 @@ func PlanRelease(verb string, site Site, w *World, c *Candidate) (*Plan, error) 
 	if verb != "rebuild" { // which is there for today's packages
 		p.Base = w.base(site, c)
 	}
-	p.Steps = append(p.wall(),
+	p.Steps = append(append(p.wall(), p.makeVolumes()...),
 		Step{Name: "create", Title: p.createTitle(), run: (*run).create},
 		Step{Name: "boot", Title: p.bootTitle(), run: (*run).boot})
 	if w.Live != nil && w.Live.Born && !c.NoHandoff {
@@ -98,6 +98,9 @@ func PlanRollback(site Site, w *World, version string, data Data) (*Plan, error)
 		return nil, noStandby(w, version)
 	}
 	target := w.Standbys[i]
+	if faults := w.volumesElsewhere(site); len(faults) > 0 {
+		return nil, &Preflight{faults, w.Serving()}
+	}
 	data, faults := w.decide(site, target, data)
 	if len(faults) > 0 {
 		return nil, &Preflight{faults, w.Serving()}
@@ -171,12 +174,15 @@ func (p *Plan) commit() []Step {
 	s, h := p.Site, p.Site.Health
 	steps := append(p.dataSteps(),
 		Step{Name: "gate", Title: fmt.Sprintf("on its own address: GET %s is %d, %d times in a row within %s; services up; no usual port open but 22, 80, 443",
-			h.Path, h.Status, h.Successes, brief(h.Deadline)), run: (*run).gate, held: p.moves()})
+			h.Path, h.Status, h.Successes, brief(h.Deadline)), run: (*run).gate, held: p.waits()})
 	steps = append(steps, p.beforeSwitch()...)
 	if p.guards() && !p.moves() {
 		steps = append(steps, p.guardStep())
 	}
-	steps = append(append(steps, p.giveUp()...),
+	if !p.takes() { // else the standby has to have its volumes to be gated
+		steps = append(steps, p.giveUp()...)
+	}
+	steps = append(steps,
 		Step{Name: "switch", Title: p.switchTitle(), run: (*run).switchOver},
 		// Once writes go, what they wrote is on the new droplet alone.
 		Step{Name: "confirm", Title: p.confirmTitle(), run: (*run).confirm, commits: !p.watches() || p.opens() || p.begins()})
@@ -228,7 +234,7 @@ func (p *Plan) switchTitle() string {
 		return "make a reserved IP that points at it"
 	case w.Live != nil:
 		t := fmt.Sprintf("move %s from %s to it", w.Reserved.IP, w.Live.Name)
-		if p.moves() || p.discards() {
+		if p.moves() || p.discards() || p.closes() {
 			t += ", which writes no more"
 		}
 		return t
@@ -315,7 +321,7 @@ func (p *Plan) changes() []Change {
 	if c := p.wallChange(); c != nil {
 		around = append(around, *c)
 	}
-	return slices.Concat(p.machineChanges(), p.dataChange(), around)
+	return slices.Concat(p.machineChanges(), p.dataChange(), p.volumeChange(), around)
 }
 
 func (p *Plan) machineChanges() []Change {
@@ -379,7 +385,7 @@ func (p *Plan) cost(monthly, hourly float64) Cost {
 	if c.Before > 0 {
 		c.Overlap = hourly
 	}
-	return c
+	return p.withVolumes(c)
 }
 
 // Age is how old the live droplet is, in whole seconds; 0 when there is none.

@@ -15,7 +15,7 @@ const maxUserData = 64 << 10
 // preflight finds every reason not to begin. It reads nothing: the survey did.
 func (w *World) preflight(site Site, c *Candidate) []Fault {
 	faults := w.orderFaults(site, c)
-	for _, check := range []func(Site) []Fault{w.quotaFaults, w.ipFaults, w.strayFaults, w.rivalFaults, w.GuardFaults, w.AroundFaults, w.projectFaults} {
+	for _, check := range []func(Site) []Fault{w.quotaFaults, w.ipFaults, w.strayFaults, w.rivalFaults, w.GuardFaults, w.AroundFaults, w.projectFaults, w.volumeFaults} {
 		faults = append(faults, check(site)...)
 	}
 	return append(faults, w.stateFaults(site, c)...)
@@ -37,7 +37,7 @@ func (w *World) orderFaults(site Site, c *Candidate) []Fault {
 // address, another release, a guard, records, firewall, network and project.
 func (w *World) SiteFaults(site Site) []Fault {
 	var faults []Fault
-	for _, check := range []func(Site) []Fault{w.quotaFaults, w.ipFaults, w.rivalFaults, w.GuardFaults, w.AroundFaults, w.projectFaults, w.vpcFaults} {
+	for _, check := range []func(Site) []Fault{w.quotaFaults, w.ipFaults, w.rivalFaults, w.GuardFaults, w.AroundFaults, w.projectFaults, w.vpcFaults, w.volumeFaults} {
 		faults = append(faults, check(site)...)
 	}
 	return faults

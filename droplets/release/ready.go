@@ -63,21 +63,26 @@ func (o *Operator) ready(ctx context.Context, site Site, w *World, m Member) Rea
 	ctx, cancel := context.WithTimeoutCause(ctx, readyWithin, fmt.Errorf("it did not answer within %s", brief(readyWithin)))
 	defer cancel()
 	address := m.Address(w.Reserved.IP)
+	away := w.without(m.ID)
 	inside := make(chan error, 1)
 	if o.Login == nil {
 		r.Unchecked = "services and certificate, without an SSH key"
 		inside <- nil
 	} else {
-		go func() { inside <- o.soundInside(ctx, site, m, address) }()
+		go func() { inside <- o.soundInside(ctx, site, m, address, away) }()
+	}
+	want := serves
+	if away { // it is closed, until it is gone back to with the volume
+		want, r.Unchecked = answers, "its app, which has no volume to run on"
 	}
 	var outside error
-	r.HTTPS, outside = o.ask(ctx, site, address, m.Birth.Attempt)
+	r.HTTPS, outside = o.askFor(ctx, site, address, m.Birth.Attempt, want)
 	r.Problem = together([]error{<-inside, outside})
 	return r
 }
 
 // soundInside logs in to a standby and judges its status, as the gate does.
-func (o *Operator) soundInside(ctx context.Context, site Site, m Member, address string) error {
+func (o *Operator) soundInside(ctx context.Context, site Site, m Member, address string, away bool) error {
 	machine, err := droplets.Connect(ctx, o.Dialer, o.Login, address, m.Birth.HostKey)
 	if err != nil {
 		return fmt.Errorf("log in: %w", err)
@@ -86,6 +91,9 @@ func (o *Operator) soundInside(ctx context.Context, site Site, m Member, address
 	s, err := machine.Status(ctx)
 	if err != nil {
 		return err
+	}
+	if away {
+		site.Services, s.Services = nil, nil
 	}
 	if err := sound(s, m.Birth.Attempt, site.Services); err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -85,19 +86,24 @@ type run struct {
 	birth      droplets.Birth
 	machine    *droplets.Machine
 	status     droplets.MachineStatus
-	brought    atomic.Int64    // bytes of images, in this attempt at bringing them
-	arrived    bool            // the images are there
-	ports      <-chan error    // what the look at the ports found, see scan
-	old        figures         // of what served before, see watch
-	oldMachine *installed      // of a rebuild; nil where it did not tell
-	giver      *giver          // the live droplet, while its data is moved
-	from       droplets.Source // as the new one reaches it
-	started    time.Time       // when the new one was asked to hold its own
-	frozen     time.Time       // since when its writes are held
-	heldUntil  time.Time       // when the plan gives up, unless the switch is ordered
-	committed  time.Time       // when it was last asked to hold them through the switch
-	contested  bool            // another release came first
-	spare      bool            // the live droplet is kept: it may have rows that are nowhere else
+	brought    atomic.Int64               // bytes of images, in this attempt at bringing them
+	arrived    bool                       // the images are there
+	ports      <-chan error               // what the look at the ports found, see scan
+	old        figures                    // of what served before, see watch
+	oldMachine *installed                 // of a rebuild; nil where it did not tell
+	giver      *giver                     // the live droplet, while its data is moved
+	from       droplets.Source            // as the new one reaches it
+	started    time.Time                  // when the new one was asked to hold its own
+	frozen     time.Time                  // since when its writes are held
+	heldUntil  time.Time                  // when the plan gives up, unless the switch is ordered
+	committed  time.Time                  // when it was last asked to hold them through the switch
+	contested  bool                       // another release came first
+	equipped   bool                       // the run's droplet has the engine
+	volumes    []VolumeAt                 // of the site, as the run knows them
+	moved      map[string]droplets.Volume // those that it has ordered about, by id
+	outdone    bool                       // somebody else has a volume that it had ordered about
+	holders    map[int]*volumeHolder      // droplets that had them
+	spare      bool                       // the live droplet is kept: it may have rows that are nowhere else
 	ip         string
 	records    error // why the names' records may not lead to the address
 	probe      *probe.Prober
@@ -126,7 +132,8 @@ type undoStep struct {
 // is left over. A nil error means that the release was seen to serve through
 // the reserved IP.
 func (o *Operator) Execute(ctx context.Context, p *Plan) (*Report, error) {
-	r := &run{Operator: o, plan: p, site: p.Site, world: p.World, ip: p.World.Reserved.IP, start: time.Now()}
+	r := &run{Operator: o, plan: p, site: p.Site, world: p.World, ip: p.World.Reserved.IP, start: time.Now(),
+		volumes: slices.Clone(p.World.Volumes), moved: map[string]droplets.Volume{}, holders: map[int]*volumeHolder{}}
 	defer r.close()
 	if p.Base != nil {
 		r.report.Snapshot = reportOf(*p.Base, p.World.Now)
@@ -324,6 +331,7 @@ func (r *run) kindOf(s Step, err error) (code, hint string) {
 	var onward *movedOn
 	var first *rival
 	var known *Known
+	var lost *carriedOff
 	if code, hint, ok := dataKind(err); ok {
 		return code, hint
 	}
@@ -332,6 +340,8 @@ func (r *run) kindOf(s Step, err error) (code, hint string) {
 		return "ip-moved", "cattle status shows what is live now"
 	case errors.As(err, &known) && known.Code == tooLong:
 		return known.Code, known.Hint
+	case errors.As(err, &lost):
+		return "volume-elsewhere", "cattle status shows where it is"
 	case errors.As(err, &first):
 		return "release-under-way", "wait until it is done; if its operator is gone for good: cattle gc --attempt " + first.m.Birth.Attempt
 	case s.Name == "create" && r.plan.Base != nil && gone(err):

@@ -123,6 +123,7 @@ func (r *run) equipNew(ctx context.Context) (facts droplets.StateFacts, err erro
 		facts, err = r.ready(ctx, m, r.plan.target == nil)
 		return sided(err, "new")
 	})
+	r.equipped = r.equipped || err == nil
 	return facts, err
 }
 

@@ -53,6 +53,10 @@ type Site struct {
 	// before each release.
 	State, Migrates, Backups bool
 	MaxFreeze                time.Duration
+	// Volumes of block storage go along too, and are not copied. With
+	// VolumesAlone there is no other state.
+	Volumes      []VolumeSpec
+	VolumesAlone bool
 	// Untrusted is set when the certificates come from a test authority: names
 	// and dates are verified then, the issuer is not.
 	Untrusted bool

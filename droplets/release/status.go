@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"time"
 
 	"cattle/droplets"
@@ -40,13 +41,18 @@ func (o *Operator) Verify(ctx context.Context, site Site, w *World) Verdict {
 // ask makes the health check at an address, of a droplet or reserved, and finds
 // that this attempt answers there. https tells which way answered.
 func (o *Operator) ask(ctx context.Context, site Site, address, attempt string) (https bool, err error) {
-	secure := serves(ctx, o.door(site, address, true), attempt, site.Health)
+	return o.askFor(ctx, site, address, attempt, serves)
+}
+
+// askFor is ask for as much as want wants.
+func (o *Operator) askFor(ctx context.Context, site Site, address, attempt string, want func(context.Context, probe.Door, string, probe.Health) error) (https bool, err error) {
+	secure := want(ctx, o.door(site, address, true), attempt, site.Health)
 	var closed *net.OpError
 	if !errors.As(secure, &closed) {
 		// HTTPS answers. What HTTP says beside it, a redirect, explains nothing.
 		return true, secure
 	}
-	return false, serves(ctx, o.door(site, address, false), attempt, site.Health)
+	return false, want(ctx, o.door(site, address, false), attempt, site.Health)
 }
 
 // otherAnswers means that another droplet, or nobody of ours, answers.
@@ -60,14 +66,25 @@ func serves(ctx context.Context, d probe.Door, attempt string, h probe.Health) e
 	ctx, cancel := context.WithTimeout(ctx, probe.Timeout+h.Timeout)
 	defer cancel()
 	client := d.Client()
-	id, err := d.Identity(ctx, client)
-	if err != nil {
+	if err := identified(ctx, d, client, attempt); err != nil {
 		return err
 	}
-	if id != attempt {
-		return &otherAnswers{droplets.Printable(id), attempt}
-	}
 	return d.Healthy(ctx, client, h)
+}
+
+// answers finds that the attempt answers, healthy or not.
+func answers(ctx context.Context, d probe.Door, attempt string, _ probe.Health) error {
+	ctx, cancel := context.WithTimeout(ctx, probe.Timeout)
+	defer cancel()
+	return identified(ctx, d, d.Client(), attempt)
+}
+
+func identified(ctx context.Context, d probe.Door, client *http.Client, attempt string) error {
+	id, err := d.Identity(ctx, client)
+	if err == nil && id != attempt {
+		err = &otherAnswers{droplets.Printable(id), attempt}
+	}
+	return err
 }
 
 // Pins reads from the live droplet which digest each image reference stood for

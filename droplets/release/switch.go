@@ -36,7 +36,10 @@ func (r *run) switchOver(ctx context.Context) error {
 	ready := func(ctx context.Context) error {
 		ctx, cancel := r.budget(ctx)
 		defer cancel()
-		return orBudget(ctx, r.clear(ctx))
+		if err := r.clear(ctx); err != nil {
+			return orBudget(ctx, err)
+		}
+		return orBudget(ctx, r.volumesHere(ctx))
 	}
 	if err := ready(ctx); err != nil {
 		return err

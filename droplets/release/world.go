@@ -54,6 +54,9 @@ type World struct {
 	Keys      []droplets.SSHKey
 	Mine      []string // fingerprints of the operator's keys; nil: he showed none
 
+	// Volumes are the site's, in the order of the profile.
+	Volumes []VolumeAt
+
 	// Around is what else the profile asks for; see Operator.SurveyAround.
 	Around Surroundings
 }
@@ -61,7 +64,8 @@ type World struct {
 // arriveWithin is how long a survey waits for a reserved IP that is on its way.
 const arriveWithin = 30 * time.Second
 
-// Survey reads the site's state: three requests, at the same time. While the
+// Survey reads the site's state: three requests, at the same time, and one more
+// for each volume. While the
 // reserved IP is on its way it reads again, for 30 s at most: an operator who
 // was killed may have ordered that, and a plan against where it was is void.
 func (o *Operator) Survey(ctx context.Context, site Site) (w *World, err error) {
@@ -130,6 +134,7 @@ type survey struct {
 func (s *survey) readSite(ctx context.Context, g *errgroup.Group, cloud droplets.Cloud, site Site) {
 	into(g, &s.found, func() ([]droplets.Droplet, error) { return cloud.Droplets(ctx, droplets.AppTag(site.App)) })
 	into(g, &s.IPs, func() ([]droplets.ReservedIP, error) { return cloud.ReservedIPs(ctx) })
+	s.readVolumes(ctx, g, cloud, site)
 	g.Go(func() error {
 		s.Snapshots, s.SnapshotsErr = readSnapshots(ctx, cloud, site.App)
 		return nil

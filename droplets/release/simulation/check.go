@@ -32,6 +32,8 @@ const (
 	undone      = "what an interrupt ends is undone"
 	keepsRows   = "nothing acknowledged is lost"
 	opensUp     = "writes come back"
+	neverTorn   = "no volume is taken off a droplet that has it mounted"
+	staysWith   = "a volume is where the site is"
 	hooksRun    = "hooks run once, in their moment, and are told what is true"
 )
 
@@ -57,6 +59,7 @@ func (b *Bench) judge(s *schedule) {
 	b.judgeGuards(changes, s.traits())
 	what := s.traits()
 	b.judgeRows(what)
+	b.judgeDisk(changes, what)
 	if !what.lies && !what.hand {
 		b.judgeLock(changes)
 		b.judgeLeases(changes)

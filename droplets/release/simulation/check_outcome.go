@@ -53,7 +53,7 @@ func (b *Bench) judgeOutcome(r *run, s *schedule) {
 			b.violate(truthful, "%s: %s; but %s is live and %q serves", r.verb, outcome(r.err), show(is), r.served)
 		}
 	case errors.As(r.err, &refused):
-		if r.served != refused.Serving && (refused.Serving != "" || !b.edited(is)) && !stranded(is, refused, s) {
+		if r.served != refused.Serving && (refused.Serving != "" || !b.edited(is)) && !stranded(is, refused, s) && !b.closedByAnother(r, s) {
 			b.violate(truthful, "%s: refused, and said that %q serves; %q does: %v", r.verb, refused.Serving, r.served, r.err)
 		}
 	default:

@@ -17,7 +17,7 @@ import (
 // quick are the latencies of schedules: orders overlap, and a droplet that is
 // destroyed lives on for longer than an assign takes. A call's own latency is
 // the wire's.
-var quick = sandbox.Latency{Active: 30 * time.Second, Assign: 2 * time.Second, Delete: 9 * time.Second, Power: 4 * time.Second}
+var quick = sandbox.Latency{Active: 30 * time.Second, Assign: 2 * time.Second, Delete: 9 * time.Second, Power: 4 * time.Second, Attach: 3 * time.Second}
 
 // A scene is a site in a state, and a verb to begin there.
 type scene struct {

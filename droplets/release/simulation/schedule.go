@@ -170,7 +170,12 @@ func (s *schedule) settle(b *Bench) {
 	if s.also != nil {
 		s.also(b)
 	}
-	if s.waits() {
+	if s.then != "rollback" && !what.hand && !s.scene.ends { // which finds it by itself
+		if err := b.fetch(); err != nil && !what.stuck {
+			b.violate(converges, "gc brings no volume back: %v", err)
+		}
+	}
+	if s.waits() && !b.strayed() {
 		b.opensAgain()
 	}
 	switch {
@@ -182,7 +187,9 @@ func (s *schedule) settle(b *Bench) {
 		}
 	case what.stuck:
 		// It stays stuck: nobody can do more than to say so.
-		b.opensAgain()
+		if !b.strayed() {
+			b.opensAgain()
+		}
 	case what.hand:
 		b.recover(s)
 	default:
@@ -254,6 +261,11 @@ func (b *Bench) recover(s *schedule) {
 		c := b.Candidate("v9")
 		c.NoHandoff = true
 		_, err = b.Execute(ctx, b.Op, c)
+	}
+	if err != nil && !explains(err) && len(b.Site.Volumes) > 0 {
+		// A standby that is live by a hand, in the middle of being gone back to, has
+		// no app that runs: going back to the other one has.
+		_, err = b.rollback(ctx, b.Op, "", release.Discard)
 	}
 	if err != nil && !explains(err) {
 		b.violate(converges, "release afterwards: %v", err)

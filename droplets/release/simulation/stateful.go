@@ -18,7 +18,11 @@ func (b *Bench) kit() *droplets.StateKit {
 	if !b.Site.State {
 		return nil
 	}
-	spec := `{"version":1,"app":"blog","entries":[{"name":"db","kind":"sqlite","volume":"blog_data","path":"blog.db"}],"services":["web"]`
+	entry := `{"name":"db","kind":"sqlite","volume":"blog_data","path":"blog.db"}`
+	if b.Site.VolumesAlone {
+		entry = fmt.Sprintf(`{"name":"db","kind":"volume","volume":%q,"path":"/mnt/db","services":["web"]}`, b.Site.Volumes[0].Name)
+	}
+	spec := `{"version":1,"app":"blog","entries":[` + entry + `],"services":["web"]`
 	if b.Site.Migrates {
 		spec += `,"migrate":{"service":"web","command":["bin/migrate","up"]}`
 	}
@@ -73,6 +77,7 @@ func statefulScenes() []*scene {
 		{name: "first release with state", keep: 1, verb: Releases("v3"), site: backedUp, variant: true},
 		{name: "release from a backup", before: []string{"v1"}, keep: 1, verb: Releases("v3"), site: backedUp, more: lostLive, variant: true},
 	}
+	list = append(list, diskedScenes()...)
 	for _, s := range list {
 		s.written = true
 	}

@@ -151,7 +151,8 @@ func (b *Bench) GCBy(ctx context.Context, o *release.Operator, opts release.GCOp
 			return err
 		}
 	}
-	return o.Collect(ctx, g)
+	_, err = o.Return(ctx, g)
+	return errors.Join(err, o.Collect(ctx, g))
 }
 
 // Must releases and ends the test when that fails.
