@@ -168,7 +168,7 @@ func refused(err error) (bool, error) {
 // for now, not answered, or does not come to be is ordered again, each time
 // only after a look has found the volume where it was, and nothing under way.
 func (o *Operator) bring(ctx context.Context, v droplets.Volume, what string, to, from int, order func(context.Context) (over bool, err error)) error {
-	ordered := false
+	ordered, strange := false, 0
 	return droplets.Wait(ctx, what, volumeWithin, droplets.Every(volumePause), func(ctx context.Context) (bool, error) {
 		now, err := o.Cloud.Volume(ctx, v.ID)
 		if err != nil {
@@ -177,9 +177,11 @@ func (o *Operator) bring(ctx context.Context, v droplets.Volume, what string, to
 		switch on := onOf(now); {
 		case on == to:
 			return true, nil
-		case on != from:
-			return true, &carriedOff{v.Name, on}
+		case on != from: // one look may be stale
+			strange++
+			return strange >= lookups, &carriedOff{v.Name, on}
 		}
+		strange = 0
 		if ordered {
 			if busy, err := o.volumeBusy(ctx, v.ID); busy || err != nil {
 				return false, err
@@ -205,7 +207,7 @@ func (o *Operator) volumeBusy(ctx context.Context, id string) (bool, error) {
 // an order whose answer was lost may still be on its way.
 func (o *Operator) settledVolume(ctx context.Context, v droplets.Volume) (now droplets.Volume, err error) {
 	what := fmt.Sprintf("what is under way with the volume %s to end", v.Name)
-	quiet := 0
+	quiet, was := 0, -1
 	err = droplets.Wait(ctx, what, volumeWithin, droplets.Every(volumePause), func(ctx context.Context) (bool, error) {
 		busy, err := o.volumeBusy(ctx, v.ID)
 		if err == nil && !busy {
@@ -214,6 +216,9 @@ func (o *Operator) settledVolume(ctx context.Context, v droplets.Volume) (now dr
 		if err != nil || busy {
 			quiet = 0
 			return droplets.NotFound(err), err
+		}
+		if onOf(now) != was {
+			quiet, was = 0, onOf(now)
 		}
 		quiet++
 		return quiet > 1, nil
