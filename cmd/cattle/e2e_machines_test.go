@@ -69,6 +69,7 @@ func (r *rig) contract(t *testing.T) {
 		t.Fatal(faults)
 	}
 	p.Release.Bake = time.Minute // so that it knows the verb traffic
+	p.State = nil                // an app with state waits, after its boot, for what a release brings
 	for _, name := range []string{"SOPS_AGE_KEY_FILE", sopsURL, sopsHash} {
 		for _, pair := range r.env {
 			if value, ok := strings.CutPrefix(pair, name+"="); ok {
