@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -57,9 +56,6 @@ type VolumeSpec struct {
 	Tags         []string // made where they do not exist
 	Description  string
 }
-
-// VolumeNameRE is what the API's description allows as the name of a volume.
-var VolumeNameRE = regexp.MustCompile(`^[a-z][a-z0-9-]{0,63}$`)
 
 var errNoVolume = errors.New("that is no volume's id")
 

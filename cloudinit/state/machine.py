@@ -180,6 +180,11 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+def took_ms(began: float) -> int:
+    """Since a time of the monotonic clock."""
+    return round((time.monotonic() - began) * 1000)
+
+
 @contextlib.contextmanager
 def locked(name: str = "state", wait: float = 10):
     """Nobody else is in a block of that name meanwhile. A killed process lets go."""

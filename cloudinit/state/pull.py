@@ -31,11 +31,7 @@ def pull(arguments: list[str]) -> None:
     for result in results:
         machine.say(result)
     estimate = CONNECT_MS + max((result["estimate_ms"] for result in results), default=0)
-    machine.say({"done": True, "ms": elapsed(began), "estimate_ms": estimate})
-
-
-def elapsed(began: float) -> int:
-    return round((time.monotonic() - began) * 1000)
+    machine.say({"done": True, "ms": machine.took_ms(began), "estimate_ms": estimate})
 
 
 def copy(source: dict, final: bool) -> list[dict]:
@@ -135,7 +131,7 @@ class Copies:
         try:
             with blamed(entry):
                 result = self.pulled(entry)
-            self.results[entry.name] = {"entry": entry.name, "ms": elapsed(began), "estimate_ms": elapsed(began), **result}
+            self.results[entry.name] = {"entry": entry.name, "ms": machine.took_ms(began), "estimate_ms": machine.took_ms(began), **result}
         except Exception as error:
             self.faults.append(error)
             self.link.give_up()

@@ -276,8 +276,8 @@ func (r *rig) freezes(t *testing.T, waits []time.Duration, median, worst time.Du
 // ordinaryWait is what no freeze of a small database takes.
 const ordinaryWait = 10 * time.Second
 
-// begin starts a command, for tests that end it.
-func (r *rig) begin(t *testing.T, args ...string) *exec.Cmd {
+// command is one that is not begun yet, with what it says printed.
+func (r *rig) command(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
@@ -287,6 +287,13 @@ func (r *rig) begin(t *testing.T, args ...string) *exec.Cmd {
 	cmd.Args[0] = "cattle"
 	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = r.dir, r.env, r.printed, r.printed
 	fmt.Fprintf(r.printed, "\n$ cattle %s\n", strings.Join(args, " "))
+	return cmd
+}
+
+// begin starts a command, for tests that end it.
+func (r *rig) begin(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	cmd := r.command(t, args...)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
 	"strings"
 	"syscall"
@@ -43,18 +42,12 @@ func (h overheard) says(exit int, code string, words ...string) bool {
 // still until what is to be done then is done.
 func (r *rig) overhear(t *testing.T, at map[string]func(), args ...string) (h overheard) {
 	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(self, args...)
-	cmd.Args[0] = "cattle"
-	cmd.Dir, cmd.Env, cmd.Stderr = r.dir, r.env, r.printed
+	cmd := r.command(t, args...)
+	cmd.Stdout = nil
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	fmt.Fprintf(r.printed, "\n$ cattle %s\n", strings.Join(args, " "))
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -32,7 +32,7 @@ func TestNamed(t *testing.T) {
 	names := []string{"example.org", "*.example.com"}
 	for name, want := range map[string]bool{"example.org": true, "*.example.com": true, "www.example.com": true,
 		"example.com": false, "a.b.example.com": false, "www.example.org": false, "com": false} {
-		if named(names, name) != want {
+		if covers(names, name) != want {
 			t.Errorf("%s: %t", name, !want)
 		}
 	}

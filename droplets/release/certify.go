@@ -49,7 +49,11 @@ func (p *Plan) ahead() []Step {
 // afterwards, as it is for a first release, and so refuses nothing.
 func (r *run) certifyAhead(ctx context.Context) error {
 	names := r.plan.candidate.ahead(r.site)
-	err := r.obtainAhead(ctx, names)
+	return later(ctx, names, r.obtainAhead(ctx, names))
+}
+
+// later has what did not work before the switch told as that, but for an interrupt.
+func later(ctx context.Context, names []string, err error) error {
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
@@ -121,7 +125,7 @@ func (r *run) leadAhead(ctx context.Context, names []string) error {
 // where it lacks a name that the live droplet serves.
 func (r *run) keepIfRefused() {
 	serves := r.plan.candidate.Live.Certificate.Names
-	if slices.ContainsFunc(serves, func(name string) bool { return !named(r.site.Domains, name) }) {
+	if slices.ContainsFunc(serves, func(name string) bool { return !covers(r.site.Domains, name) }) {
 		return
 	}
 	r.pushUndo(undoStep{what: "keep the new certificate on " + r.world.Live.Name, run: func(ctx context.Context) error {

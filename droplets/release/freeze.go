@@ -175,11 +175,7 @@ func (r *run) stillHeld(ctx context.Context) error {
 	if r.started.IsZero() {
 		return nil
 	}
-	var s droplets.MachineStatus
-	err := r.onNew(ctx, "say whether its writes are held", thawTry, thawTry, func(ctx context.Context, m *droplets.Machine) (err error) {
-		s, err = m.Status(ctx)
-		return err
-	})
+	s, err := r.statusNow(ctx, "say whether its writes are held", thawTry)
 	if err != nil && since(r.started) < r.openBy()-commitFor {
 		return nil
 	}

@@ -92,6 +92,15 @@ func (r *run) onNew(ctx context.Context, what string, within, try time.Duration,
 	})
 }
 
+// statusNow asks the run's droplet how it is, for so long.
+func (r *run) statusNow(ctx context.Context, what string, within time.Duration) (s droplets.MachineStatus, err error) {
+	err = r.onNew(ctx, what, within, within, func(ctx context.Context, m *droplets.Machine) (err error) {
+		s, err = m.Status(ctx)
+		return err
+	})
+	return s, err
+}
+
 // again makes a new connection to the run's droplet.
 func (r *run) again(ctx context.Context) {
 	r.machine.Close()

@@ -89,14 +89,9 @@ func (r *run) wantedVolumes(ctx context.Context) (out []VolumeAt, err error) {
 	if r.plan.target == nil {
 		return r.volumes, nil
 	}
-	var brief *droplets.StateBrief
-	err = r.onNew(ctx, "tell of its volumes", partTry, partTry, func(ctx context.Context, m *droplets.Machine) error {
-		s, err := m.Status(ctx)
-		brief = s.State
-		return err
-	})
+	status, err := r.statusNow(ctx, "tell of its volumes", partTry)
 	for _, v := range r.volumes {
-		if _, known := mounts(brief, v.Want.Name); known && v.Is != nil {
+		if _, known := mounts(status.State, v.Want.Name); known && v.Is != nil {
 			out = append(out, v)
 		}
 	}

@@ -80,11 +80,8 @@ func (r *run) proveAhead(ctx context.Context) error {
 	if err == nil {
 		err = r.prove(ctx)
 	}
-	switch {
-	case ctx.Err() != nil:
-		return context.Cause(ctx)
-	case err != nil:
-		return &skipped{fmt.Sprintf("no certificate for %s before the switch: %v; it is asked for afterwards", strings.Join(r.site.Domains, ", "), err)}
+	if err := later(ctx, r.site.Domains, err); err != nil {
+		return err
 	}
 	if live := r.plan.candidate.Live; live != nil && live.Certificate != nil {
 		r.keepIfRefused()
@@ -240,8 +237,8 @@ func (p *proof) leave(zone string, err error) {
 	p.pushUndo(undoStep{what: "take the " + left.What + " away", leftover: left, run: func(ctx context.Context) error { return p.end(ctx, zone) }})
 }
 
-// named tells that one of the names is that one, or a wildcard that has it.
-func named(names []string, name string) bool {
+// covers tells that one of the names is that one, or a wildcard that has it.
+func covers(names []string, name string) bool {
 	_, below, _ := strings.Cut(name, ".")
 	return slices.Contains(names, name) || slices.Contains(names, wildcard+below)
 }

@@ -55,12 +55,28 @@ func (c *Cloud) start(q *call, a action, takes time.Duration) *action {
 
 // pending is the action that is in progress with a droplet, nil without one.
 func (c *Cloud) pending(droplet int) *action {
+	return c.underWay(func(a *action) bool { return a.ResourceType == "droplet" && a.Resource == droplet })
+}
+
+// underWay is the first action in progress that fits, nil without one.
+func (c *Cloud) underWay(fits func(*action) bool) *action {
 	for _, a := range c.state.Actions {
-		if a.Status == inProgress && a.ResourceType == "droplet" && a.Resource == droplet {
+		if a.Status == inProgress && fits(a) {
 			return a
 		}
 	}
 	return nil
+}
+
+// newest are the actions that fit, as the API lists them: the newest first.
+func (c *Cloud) newest(fits func(*action) bool) []*action {
+	list := []*action{}
+	for _, a := range slices.Backward(c.state.Actions) {
+		if fits(a) {
+			list = append(list, a)
+		}
+	}
+	return list
 }
 
 // settle lets everything happen that was due by now, in the order of time.

@@ -1,9 +1,6 @@
 package sandbox
 
-import (
-	"net/http"
-	"slices"
-)
+import "net/http"
 
 const pendingIP = "The reserved IP already has a pending event."
 
@@ -12,14 +9,7 @@ func (c *Cloud) getReservedActions(q *call) reply {
 	if ip == nil {
 		return notFound()
 	}
-	list := []*action{}
-	for _, a := range c.state.Actions {
-		if a.IP == ip.IP {
-			list = append(list, a)
-		}
-	}
-	slices.Reverse(list)
-	views := c.viewActions(list, "reserved_ip")
+	views := c.viewActions(c.newest(func(a *action) bool { return a.IP == ip.IP }), "reserved_ip")
 	for _, v := range views {
 		v["resource_type"] = q.ipWord()
 	}

@@ -10,13 +10,7 @@ func (c *Cloud) getDropletActions(q *call) reply {
 	if d == nil {
 		return notFound()
 	}
-	list := []*action{}
-	for _, a := range c.state.Actions {
-		if a.Resource == d.ID && a.ResourceType == "droplet" {
-			list = append(list, a)
-		}
-	}
-	slices.Reverse(list)
+	list := c.newest(func(a *action) bool { return a.Resource == d.ID && a.ResourceType == "droplet" })
 	return page(q, "actions", c.viewActions(list, "droplet"))
 }
 

@@ -3,7 +3,6 @@ package sandbox
 import (
 	"context"
 	"net/http"
-	"slices"
 )
 
 const (
@@ -21,28 +20,12 @@ func (c *Cloud) plugging(droplet int) *action {
 	return c.underWay(func(a *action) bool { return a.Volume != "" && a.Droplet == droplet })
 }
 
-func (c *Cloud) underWay(fits func(*action) bool) *action {
-	for _, a := range c.state.Actions {
-		if a.Status == inProgress && fits(a) {
-			return a
-		}
-	}
-	return nil
-}
-
 func (c *Cloud) getVolumeActions(q *call) reply {
 	v := c.volume(q.PathValue("id"))
 	if v == nil {
 		return notFound()
 	}
-	list := []*action{}
-	for _, a := range c.state.Actions {
-		if a.Volume == v.ID {
-			list = append(list, a)
-		}
-	}
-	slices.Reverse(list)
-	return page(q, "actions", c.viewActions(list, "volume"))
+	return page(q, "actions", c.viewActions(c.newest(func(a *action) bool { return a.Volume == v.ID }), "volume"))
 }
 
 func (c *Cloud) getVolumeAction(q *call) reply {

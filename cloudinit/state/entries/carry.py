@@ -49,7 +49,7 @@ class Carry:
                 found = self.sync(theirs["databases"], self.look_there())
             if self.final:
                 self.prove(there, found, theirs["hold"])
-        return {"bytes": self.moved, "estimate_ms": since_ms(begun), "equal": self.final,
+        return {"bytes": self.moved, "estimate_ms": machine.took_ms(begun), "equal": self.final,
                 "digest": hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest(),
                 "rows": {table: rows for sums in found.values() for table, (rows, _) in sums["tables"].items()}}
 
@@ -171,13 +171,13 @@ class Carry:
         begun = time.monotonic()
         mine = self.look_here() if self.server.compares else {}
         theirs = there.result()["found"] if there else {}
-        compared = since_ms(begun)
+        compared = machine.took_ms(begun)
         begun = time.monotonic()
         for database in databases:
             with contextlib.ExitStack() as stack, open(os.devnull, "wb") as nowhere:
                 _, feed = self.fetch(stack, database, differing(theirs.get(database), mine.get(database)))
                 feed(nowhere)
-        return {"bytes": self.moved, "estimate_ms": compared + 3 * since_ms(begun), "digest": "", "equal": False}
+        return {"bytes": self.moved, "estimate_ms": compared + 3 * machine.took_ms(begun), "digest": "", "equal": False}
 
 
 def differing(theirs: dict | None, mine: dict | None) -> list[str] | None:
@@ -202,7 +202,3 @@ def equal(database: str, wanted: dict, found: dict) -> None:
 def copy(file: str, target) -> None:
     with open(file, "rb") as source:
         shutil.copyfileobj(source, target, 1 << 20)
-
-
-def since_ms(begun: float) -> int:
-    return round(1000 * (time.monotonic() - begun))

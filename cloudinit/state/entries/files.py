@@ -64,7 +64,7 @@ class Files(Entry):
         # Once more, over what is there already: a final pass will take that long.
         began = time.monotonic()
         more, _, there = self.once(link, folder, progress)
-        return {"bytes": moved + more, "digest": there["digest"], "equal": False, "estimate_ms": since_ms(began)}
+        return {"bytes": moved + more, "digest": there["digest"], "equal": False, "estimate_ms": machine.took_ms(began)}
 
     def once(self, link, folder: str, progress, *more: str) -> tuple[int, dict, dict]:
         """One pass: bytes moved, the tree here, the tree there. The other side
@@ -150,7 +150,3 @@ def fault(status: int, said: bytes) -> machine.Fault:
     if status in (10, 12, 30, 35, 255, -9, -15):
         return machine.Fault("cut", "the connection to the other droplet was cut")
     return machine.Fault("engine", f"rsync: {machine.last_line(said)}")
-
-
-def since_ms(began: float) -> int:
-    return round((time.monotonic() - began) * 1000)

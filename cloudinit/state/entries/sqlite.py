@@ -114,7 +114,7 @@ class SQLite(Entry):
             began = time.monotonic()
             moved, digest, about = self.sync(link, True, progress)
             self.about = about
-            return {"bytes": moved, "digest": digest, "equal": True, "estimate_ms": since_ms(began)}
+            return {"bytes": moved, "digest": digest, "equal": True, "estimate_ms": machine.took_ms(began)}
         except OSError as error:
             # Half of a copy would be in the way of what has room for the whole.
             if error.errno == 28:
@@ -131,7 +131,7 @@ class SQLite(Entry):
             size = sum(one["size"] for one in about["parts"].values())
             if number and moved <= max(SETTLED, size // 50):
                 break
-        return {"bytes": total, "digest": digest, "equal": False, "estimate_ms": since_ms(began)}
+        return {"bytes": total, "digest": digest, "equal": False, "estimate_ms": machine.took_ms(began)}
 
     def seed(self) -> None:
         """A droplet that was live before has an old copy to begin with."""
@@ -262,7 +262,3 @@ def move(file: str, target: str, to: dict) -> None:
         os.close(descriptor)
         os.rename(target + ".part", target)
         os.unlink(file)
-
-
-def since_ms(began: float) -> int:
-    return round((time.monotonic() - began) * 1000)

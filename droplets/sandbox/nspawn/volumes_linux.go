@@ -59,7 +59,7 @@ func (h *Host) AttachVolume(ctx context.Context, id int, v sandbox.Volume) error
 		if r == nil {
 			return nil
 		}
-		return r.plug(ctx, d)
+		return r.inDev(ctx, d.plug)
 	})
 }
 
@@ -163,9 +163,9 @@ func (r *run) dev(ctx context.Context) (*os.Root, error) {
 
 var errEnded = errors.New("the machine has ended")
 
-// plug makes a disk appear in a machine that is on. One that ends meanwhile
-// finds it at its next boot.
-func (r *run) plug(ctx context.Context, d *disk) error {
+// inDev does something to the devices of a machine that is on. One that ends
+// meanwhile has none: it finds what there is at its next boot.
+func (r *run) inDev(ctx context.Context, do func(*os.Root) error) error {
 	dev, err := r.dev(ctx)
 	if errors.Is(err, errEnded) {
 		return nil
@@ -174,6 +174,11 @@ func (r *run) plug(ctx context.Context, d *disk) error {
 		return err
 	}
 	defer dev.Close()
+	return do(dev)
+}
+
+// plug makes a disk appear.
+func (d *disk) plug(dev *os.Root) error {
 	folder, err := dev.Open(".")
 	if err != nil {
 		return err
@@ -205,7 +210,7 @@ func (h *Host) DetachVolume(ctx context.Context, id int, v sandbox.Volume) error
 		r := m.run
 		m.mu.Unlock()
 		if r != nil {
-			if err := r.unplug(ctx, d); err != nil {
+			if err := r.inDev(ctx, d.unplug); err != nil {
 				return err
 			}
 			r.cgroup.freeze(true)
@@ -215,16 +220,8 @@ func (h *Host) DetachVolume(ctx context.Context, id int, v sandbox.Volume) error
 	})
 }
 
-// unplug makes a disk disappear from a machine that is on.
-func (r *run) unplug(ctx context.Context, d *disk) error {
-	dev, err := r.dev(ctx)
-	if errors.Is(err, errEnded) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer dev.Close()
+// unplug makes a disk disappear.
+func (d *disk) unplug(dev *os.Root) error {
 	for _, name := range []string{d.link(), d.node} {
 		if err := dev.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
