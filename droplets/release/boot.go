@@ -111,7 +111,14 @@ func (r *run) connect(ctx context.Context, d droplets.Droplet, hostKey string, w
 // while it reads the journal. end is how the boot ended; err is why that could
 // not be learnt.
 func (r *run) follow(ctx context.Context, seen map[string]droplets.StepState) (end, err error) {
+	whole := ctx
 	g, ctx := errgroup.WithContext(ctx)
+	tell := func(e droplets.JournalEntry) {
+		// What still comes in behind an interrupt would be told by chance.
+		if whole.Err() == nil {
+			r.tellBoot(e, seen)
+		}
+	}
 	if key := r.plan.candidate.Key; key != nil {
 		g.Go(func() error { return r.machine.DeliverKey(ctx, key.Reveal()) })
 	}
@@ -127,7 +134,7 @@ func (r *run) follow(ctx context.Context, seen map[string]droplets.StepState) (e
 		})
 	})
 	g.Go(func() (err error) {
-		if end, err = r.journal(ctx, seen, bring); end != nil {
+		if end, err = r.journal(ctx, tell, bring); end != nil {
 			failed()
 		}
 		return err
@@ -141,10 +148,10 @@ func (r *run) follow(ctx context.Context, seen map[string]droplets.StepState) (e
 // journal reads the boot's journal to its end, which is nil for one that went
 // well, else that of the first step that failed. It calls bring whenever the
 // boot waits for images.
-func (r *run) journal(ctx context.Context, seen map[string]droplets.StepState, bring func()) (end, err error) {
+func (r *run) journal(ctx context.Context, tell func(droplets.JournalEntry), bring func()) (end, err error) {
 	var first *bootError
 	err = r.machine.Journal(ctx, func(e droplets.JournalEntry) {
-		r.tellBoot(e, seen)
+		tell(e)
 		if e.Step == imagesStep && r.plan.candidate.Images != nil {
 			if r.arrived = e.State == droplets.StepOK; e.State == droplets.StepRunning {
 				bring()
