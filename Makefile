@@ -48,10 +48,10 @@ seen:
 builds:
 	$(GO) test -tags podman -count=1 -timeout 10m -run TestPodman -v ./cmd/cattle/builder/ ./cmd/cattle/
 
-# The state of MariaDB and PostgreSQL, of real servers that run without root: Debian's
-# mariadb-server and postgresql-15 have to be installed.
+# The state of MariaDB and PostgreSQL, of real servers that run without root, and Postfix's
+# queue: Debian's mariadb-server, postgresql-15 and postfix have to be installed. ONLY=Mail needs the last alone.
 servers:
-	$(GO) test -tags servers -count=1 -timeout 15m -run TestServers -v ./cloudinit/
+	$(GO) test -tags servers -count=1 -timeout 15m -run "TestServers$(ONLY)" -v ./cloudinit/
 
 soak:
 	$(GO) test -count=1 -v -timeout 0 -run 'TestSoak$$' $(SIMULATION) -soak $(SECONDS)s

@@ -89,6 +89,8 @@ func (v *view) wants(path string) bool {
 		return false
 	case strings.HasPrefix(path, "/etc/postfix/"), path == "/etc/aliases", strings.HasPrefix(path, "/etc/systemd/system/postfix"):
 		return v.Mail
+	case path == "/opt/cattle/mail":
+		return v.Mail && !v.Bake
 	case slices.Contains([]string{"/opt/cattle/unseal", "/opt/cattle/redact", "/opt/cattle/with-secrets",
 		"/etc/systemd/system/cattle-secrets.service"}, path):
 		return v.Secrets

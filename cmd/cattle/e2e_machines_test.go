@@ -128,7 +128,7 @@ func (r *rig) contract(t *testing.T) {
 		return out.Bytes(), errs.Bytes(), exit
 	}
 	cloudtest.RunContract(t, cloudtest.Target{Exec: exec, Dial: r.sandbox.cloud.Dial, Address: address, App: "blog", Release: v1,
-		Attempt: id.attempt, Domain: "blog.example.com", Key: id.age.Key.Reveal(), Body: v1, Watched: true})
+		Attempt: id.attempt, Domain: "blog.example.com", Key: id.age.Key.Reveal(), Body: v1, Watched: true, Mails: true})
 	if err := cloud.Destroy(t.Context(), d.ID); err != nil {
 		t.Error(err)
 	}

@@ -138,6 +138,43 @@ func (r *rig) mail(t *testing.T) {
 	fmt.Fprintf(r.printed, "mail: %d of %d at the relay, authenticated, over TLS\n", len(want), len(want))
 }
 
+// queueMail has mail wait on the live droplet, whose relay is out of its reach.
+// What is returned wants it at the relay, once, and no more of it where it waited.
+func (r *rig) queueMail(t *testing.T) func(*testing.T) {
+	old := r.member(t, "live").ID
+	r.mustIn(t, old, `nft 'add table inet away; add chain inet away out { type filter hook output priority 0; }; add rule inet away out tcp dport 2525 reject with tcp reset'`)
+	if status, body, _ := r.get(t, t.Context(), "POST", "/contact", `{"from": "Ann <ann@example.org>", "text": "which waited: contact"}`); status != 202 {
+		t.Fatal("contact:", status, body)
+	}
+	r.mustIn(t, old, `printf 'Subject: which waited: root\n\n' | sendmail root; printf 'Subject: which waited: two\n\n' | sendmail a@example.net b@example.net`)
+	eventually(t, "three mails that wait", 30*time.Second, func() bool {
+		return r.mustIn(t, old, "find /var/spool/postfix/deferred -type f | wc -l") == "3"
+	})
+	return func(t *testing.T) {
+		seen := map[string]int{}
+		eventually(t, "the mail that waited", 30*time.Second, func() bool {
+			clear(seen)
+			for _, m := range r.sandbox.world.internet.Relay.Messages() {
+				if _, which, waited := strings.Cut(string(m.Data), "which waited: "); waited {
+					for _, to := range m.To {
+						seen[strings.Fields(which)[0]+" "+to]++
+					}
+				}
+			}
+			return len(seen) == 4
+		})
+		for what, n := range seen {
+			if n != 1 {
+				t.Errorf("%s came %d times", what, n)
+			}
+		}
+		if left := r.mustIn(t, old, "find /var/spool/postfix/{maildrop,incoming,active,deferred,hold} -type f"); left != "" {
+			t.Errorf("it is still where it waited: %s", left)
+		}
+		fmt.Fprintf(r.printed, "mail that waited on the old droplet: %v\n", seen)
+	}
+}
+
 // metadata is closed to containers and to everybody but root, and has no
 // secret for those who may ask.
 func (r *rig) metadata(t *testing.T) {
@@ -189,7 +226,9 @@ func (r *rig) reboot(t *testing.T) {
 // sixReleases of one profile ask the authority once.
 func (r *rig) sixReleases(t *testing.T) {
 	// So far: two releases and a rebuild that serve.
+	queued := r.queueMail(t)
 	r.must(t, exitDone, v2, "release", v2)
+	queued(t)
 	r.must(t, exitDone, v1, "release", v1)
 	r.must(t, exitDone, v2, "release", v2)
 	issued := r.sandbox.world.internet.ACME.Issued()

@@ -10,6 +10,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"cattle/droplets"
 	"cattle/droplets/release"
 )
 
@@ -59,9 +60,28 @@ func gc(ctx context.Context, std stdio, file string, opts gcOptions) error {
 	if err := loginForVolumes(std, o, w); err != nil {
 		return err
 	}
+	if err := loginForMail(std, o, g); err != nil {
+		return err
+	}
 	defer o.Login.Close()
 	silent := adopt(ctx, std, o, w, g)
-	return errors.Join(silent, returnVolumes(ctx, std, o, w, g), o.Collect(ctx, g))
+	err = errors.Join(silent, returnVolumes(ctx, std, o, w, g), o.Collect(ctx, g))
+	for _, news := range g.News {
+		fmt.Fprintln(std.err, "cattle: "+news)
+	}
+	return err
+}
+
+// loginForMail finds the operator's SSH key where a standby ends that may have
+// mail left. Without a key, that goes with it.
+func loginForMail(std stdio, o *release.Operator, g *release.Garbage) (err error) {
+	served := func(it release.GarbageItem) bool { return it.Served() }
+	if g.Site.Mail && o.Login == nil && slices.ContainsFunc(g.Items, served) {
+		if o.Login, err = login(std); errors.Is(err, droplets.ErrNoSSHKey) {
+			return nil
+		}
+	}
+	return err
 }
 
 // knownAttempt refuses an attempt that no candidate is of: a mistyped one would

@@ -70,6 +70,24 @@ func heard(ts *testscript.TestScript, neg bool, args []string) {
 	s.got = nil
 }
 
+// relayed N: the relay was given so many mails so far, each once.
+func relayed(ts *testscript.TestScript, neg bool, args []string) {
+	seen := map[string]int{}
+	for _, c := range boxOf(ts).cloud.Changes() {
+		if c.What == sandbox.Relayed {
+			seen[c.Note]++
+		}
+	}
+	for id, n := range seen {
+		if n > 1 {
+			ts.Fatalf("the relay was given %s %d times", id, n)
+		}
+	}
+	if got := fmt.Sprint(len(seen)); neg || got != args[0] {
+		ts.Fatalf("the relay was given %s mails, want %v", got, args)
+	}
+}
+
 // mailed: stdout are the mails that droplets have taken so far, with who.
 func mailed(ts *testscript.TestScript, neg bool, args []string) {
 	for _, c := range boxOf(ts).cloud.Changes() {

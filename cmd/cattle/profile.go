@@ -90,6 +90,7 @@ func siteOf(p *profiles.Profile, services []string) release.Site {
 		BootWithin: p.Release.BootWithin, Watch: p.Release.Bake, Keep: p.Release.Keep, StandbyFor: p.Release.StandbyFor,
 		Cutover:   release.Cutover{Failed: p.Release.Cutover.Failed, Gap: p.Release.Cutover.Gap},
 		Guard:     p.Release.Guard,
+		Mail:      p.Mail != nil,
 		Hooks:     hooksOf(p.Hooks),
 		Untrusted: p.TLS.Staging,
 		State:     len(p.State) > 0, MaxFreeze: p.Release.MaxFreeze, Migrates: p.Release.Migrate != nil, Backups: p.Backup != nil,

@@ -86,9 +86,9 @@ func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 		"retag":  retag,
 		"sink":   sinkOpens,
 		"heard":  heard,
-		"mailed": mailed,
-		"post":   postRows,
-		"rows":   seeRows, "takevolume": takeVolume,
+		"mailed": mailed, "relayed": relayed,
+		"post": postRows,
+		"rows": seeRows, "takevolume": takeVolume,
 	}
 }
 

@@ -32,6 +32,8 @@ type Target struct {
 	Watched bool
 	// Guard tells that the release has a dead-man switch.
 	Guard bool
+	// Mails tells that it sends mail.
+	Mails bool
 	// BootWithin bounds the boot, default 10 minutes.
 	BootWithin time.Duration
 }
@@ -56,6 +58,7 @@ func RunContract(t *testing.T, m Target) {
 	t.Run("Certificates", m.certificates)
 	t.Run("History", m.history)
 	t.Run("Guard", m.guard)
+	t.Run("Mail", m.mail)
 }
 
 func (m Target) context(t *testing.T) context.Context {

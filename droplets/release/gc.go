@@ -23,6 +23,8 @@ type Garbage struct {
 	// that is garbage.
 	Undecided *Member
 	Until     time.Time
+	// News are what Collect has to tell, beside its error.
+	News []string
 
 	// Strays are volumes that a release, or a rollback, that died has left away
 	// from the live droplet, which may wait for them; Spared tells that a release
@@ -147,5 +149,8 @@ func (o *Operator) Collect(ctx context.Context, g *Garbage) error {
 		}
 	}
 	o.freeVolumes(ctx, g.world, ms)
+	if live := g.world.Live; live != nil && live.Born {
+		g.News = o.lastMail(ctx, g.Site, g.world.Reserved.IP, ms, *live)
+	}
 	return o.destroy(ctx, g.Site, ms, 0)
 }

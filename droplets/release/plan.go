@@ -197,6 +197,7 @@ func (p *Plan) commit() []Step {
 	if p.watches() {
 		steps = append(steps, Step{Name: watchStep, Title: p.watchTitle(), run: (*run).watch, commits: true})
 	}
+	steps = append(steps, p.mailSteps()...)
 	steps = append(steps,
 		Step{Name: "retire", Title: p.retireTitle(), run: (*run).retire, after: true},
 		Step{Name: "record", Title: "write it into the history, which stays with the live droplet", run: (*run).record, after: true})

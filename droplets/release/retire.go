@@ -26,6 +26,9 @@ func (r *run) retire(ctx context.Context) error {
 		r.report.Standby = &StandbyAfter{keep[0].Birth.Release, keep[0].ID}
 	}
 	r.expire(ctx, keep)
+	for _, news := range r.lastMail(ctx, r.site, r.ip, others(end, r.world.Live), Member{Droplet: r.droplet, Birth: r.birth}) {
+		r.notice("%s", news)
+	}
 	if err := r.destroy(ctx, append(end, r.twins...)); err != nil {
 		r.leftovers = append(r.leftovers, Leftover{What: "droplets that nothing needs", Err: err, Command: "cattle gc"})
 	}
@@ -33,14 +36,19 @@ func (r *run) retire(ctx context.Context) error {
 }
 
 // spared takes the droplet that was left out of those that are destroyed, where
-// it may have rows that are nowhere else.
+// it may have rows, or mail, that are nowhere else.
 func (r *run) spared(end []Member) []Member {
 	live := r.world.Live
 	if !r.spare || live == nil || len(ofID(end, live.ID)) == 0 {
 		return end
 	}
-	r.leftovers = append(r.leftovers, Leftover{What: live.Name + ", which may have rows that are nowhere else", Command: "cattle gc"})
-	return slices.DeleteFunc(end, func(m Member) bool { return m.ID == live.ID })
+	r.leftovers = append(r.leftovers, Leftover{What: live.Name + ", which may have rows or mail that are nowhere else", Command: "cattle gc"})
+	return others(end, live)
+}
+
+// others are the droplets but for one; nil is none.
+func others(ms []Member, one *Member) []Member {
+	return slices.DeleteFunc(slices.Clone(ms), func(m Member) bool { return one != nil && m.ID == one.ID })
 }
 
 // mark says with one request of the droplet that serves, and of the one that

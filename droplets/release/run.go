@@ -103,7 +103,7 @@ type run struct {
 	moved      map[string]droplets.Volume // those that it has ordered about, by id
 	outdone    bool                       // somebody else has a volume that it had ordered about
 	holders    map[int]*volumeHolder      // droplets that had them
-	spare      bool                       // the live droplet is kept: it may have rows that are nowhere else
+	spare      bool                       // the droplet that was live is kept: it may have rows or mail that are nowhere else
 	ip         string
 	records    error // why the names' records may not lead to the address
 	probe      *probe.Prober

@@ -57,6 +57,8 @@ type Site struct {
 	// VolumesAlone there is no other state.
 	Volumes      []VolumeSpec
 	VolumesAlone bool
+	// Mail tells that droplets send mail, and may have a queue of it.
+	Mail bool
 	// Untrusted is set when the certificates come from a test authority: names
 	// and dates are verified then, the issuer is not.
 	Untrusted bool

@@ -216,7 +216,7 @@ func TestDiscardFromTheBroken(t *testing.T) {
 		b.Op.Dialer = hanging{b.Op.Dialer, func(address string) bool { return address == old+":22" }}
 		_, err := rollback(b, release.Discard)
 		var incomplete *release.Incomplete
-		if !errors.As(err, &incomplete) || !strings.Contains(err.Error(), "rows that are nowhere else") {
+		if !errors.As(err, &incomplete) || !strings.Contains(err.Error(), "rows or mail that are nowhere else") {
 			t.Fatalf("got %v\n%s", err, b.History())
 		}
 		b.Expect("v1", "v1", "v2")

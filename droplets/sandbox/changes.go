@@ -45,8 +45,9 @@ const (
 	Armed     What = "armed"    // the dead-man switch of Droplet was; Note: the attempt that it goes off against
 	Disarmed  What = "disarmed"
 	Fired     What = "fired"
-	Phased    What = "phased" // Droplet takes writes, or no more; Note: open, frozen, committed or new
-	Mailed    What = "mailed" // Droplet's Postfix took a mail; Note: all of it
+	Phased    What = "phased"  // Droplet takes writes, or no more; Note: open, frozen, committed or new
+	Mailed    What = "mailed"  // Droplet's Postfix took a mail; Note: all of it
+	Relayed   What = "relayed" // the relay took one of Droplet's; Note: its name in the queue
 )
 
 // Changes are those since the start, in the order in which they happened. Like

@@ -75,6 +75,7 @@ func TestContract(t *testing.T) {
 	t.Run("plain", func(t *testing.T) { contract(t, "") })
 	t.Run("watched", func(t *testing.T) { contract(t, "/opt/cattle/traffic") })
 	t.Run("guarded", func(t *testing.T) { contract(t, "/opt/cattle/guard") })
+	t.Run("mailing", func(t *testing.T) { contract(t, "/opt/cattle/mail") })
 }
 
 // contract holds the verbs of a droplet that has, beside the usual ones, a script.
@@ -100,6 +101,6 @@ func contract(t *testing.T, script string) {
 	cloudtest.RunContract(t, cloudtest.Target{
 		Exec: exec, Dial: r.Dial, Address: addr, Key: identity,
 		App: "blog", Release: rel.version, Attempt: rel.attempt, Domain: "blog.example.com",
-		Watched: strings.HasSuffix(script, "traffic"), Guard: strings.HasSuffix(script, "guard"),
+		Watched: strings.HasSuffix(script, "traffic"), Guard: strings.HasSuffix(script, "guard"), Mails: strings.HasSuffix(script, "mail"),
 	})
 }

@@ -18,10 +18,11 @@ import (
 //	DELETE /_sandbox/faults          takes all back
 //	POST   /_sandbox/images/missing  {"reference":"ghcr.io/me/blog:v9"}
 //	POST   /_sandbox/images/login    {"host":"ghcr.io","username":"me","password":"…"}
+//	POST   /_sandbox/relay           {"away":true}: the mail relay takes nothing, until it is false
 //	POST   /_sandbox/updates         packages of the distribution have updates from now on
 //
-// A POST answers 204, or 400 with {"message"}; behaviour, images and updates are
-// of stub machines alone.
+// A POST answers 204, or 400 with {"message"}; behaviour, images, relay and updates
+// are of stub machines alone.
 func (c *Cloud) control(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(io.LimitReader(r.Body, maxBody))
 	var answer any
@@ -47,6 +48,8 @@ func (c *Cloud) control(w http.ResponseWriter, r *http.Request) {
 		err = c.controlMissing(body)
 	case "POST /_sandbox/updates":
 		c.PublishUpdates()
+	case "POST /_sandbox/relay":
+		err = c.controlRelay(body)
 	case "POST /_sandbox/images/login":
 		err = c.controlLogin(body)
 	default:
@@ -64,7 +67,7 @@ func (c *Cloud) control(w http.ResponseWriter, r *http.Request) {
 }
 
 func stubOnly(path string) bool {
-	return path == "/_sandbox/behaviour" || path == "/_sandbox/updates" || strings.HasPrefix(path, "/_sandbox/images/")
+	return path == "/_sandbox/behaviour" || path == "/_sandbox/updates" || path == "/_sandbox/relay" || strings.HasPrefix(path, "/_sandbox/images/")
 }
 
 func (c *Cloud) controlBehaviour(body []byte) error {
@@ -105,6 +108,15 @@ func (c *Cloud) controlMissing(body []byte) error {
 	err := json.Unmarshal(body, &in)
 	if err == nil {
 		c.MissingImage(in.Reference)
+	}
+	return err
+}
+
+func (c *Cloud) controlRelay(body []byte) error {
+	var in struct{ Away bool }
+	err := json.Unmarshal(body, &in)
+	if err == nil {
+		c.RelayAway(in.Away)
 	}
 	return err
 }

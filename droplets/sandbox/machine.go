@@ -40,6 +40,10 @@ type disk struct {
 	// the machine itself by ":PATH".
 	Files map[string]keptFile `json:"files,omitempty"`
 	State stateDisk           `json:"state,omitzero"`
+	// Queue is what the relay has not taken yet; TookMail are the names of what
+	// came from other machines.
+	Queue    []Mail   `json:"queue,omitempty"`
+	TookMail []string `json:"took_mail,omitempty"`
 }
 
 // powerOn starts a machine. The boot script runs at the first start, and
@@ -49,6 +53,7 @@ func (c *Cloud) powerOn(d *droplet, at time.Time) {
 		return
 	}
 	d.Disk.OnAt = at
+	c.flush(d, at)
 	if !d.Disk.BootAt.IsZero() {
 		return
 	}

@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/mail"
 	"slices"
@@ -16,7 +17,7 @@ const maxMailSize = 10_240_000
 func (s *seed) mails() bool { return s.files["/etc/postfix/main.cf"] != nil }
 
 // sendmail is Postfix's, with -t: to whom is in the message. What it takes is a
-// change of the cloud; there is no relay behind a stub.
+// change of the cloud, and so is what the relay takes.
 func (p place) sendmail(_ context.Context, args []string) int {
 	var there bool
 	p.with(func(d *droplet, now time.Time) {
@@ -42,6 +43,7 @@ func (p place) sendmail(_ context.Context, args []string) int {
 	}
 	p.with(func(d *droplet, now time.Time) {
 		p.cloud.note(Change{At: now, What: Mailed, Droplet: d.ID, Note: string(text)})
+		p.cloud.queue(d, now, Mail{ID: fmt.Sprintf("4Q%dz", p.cloud.state.id()), Text: string(text)})
 	})
 	return 0
 }

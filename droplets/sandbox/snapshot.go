@@ -1,6 +1,9 @@
 package sandbox
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // A Snapshot is what is in the cloud at a moment, for tests and people; the
 // API is the way for programs.
@@ -45,6 +48,8 @@ type Machine struct {
 	Rows  []string `json:"rows,omitempty"`
 	Phase string   `json:"phase,omitempty"`
 	Lent  bool     `json:"lent,omitempty"` // a key of another droplet opens it
+	// Mails are those that wait in a stub's queue.
+	Mails []Mail `json:"mails,omitempty"`
 }
 
 // A ReservedIP is an address and the droplet that it leads to, 0 for none.
@@ -108,6 +113,7 @@ func (c *Cloud) machine(d *droplet, now time.Time) Machine {
 		m.Passes = d.Disk.Passes.To
 	}
 	m.Guard, m.History = c.viewGuard(d.ID), d.Disk.History
+	m.Mails = slices.Clone(d.Disk.Queue)
 	m.Rows, m.Lent = c.rowsOf(d), now.Before(d.Disk.State.LentUntil)
 	if d.Disk.State.Known || s.waits() {
 		m.Phase = c.phase(d)

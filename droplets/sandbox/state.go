@@ -34,6 +34,8 @@ type state struct {
 	Published int `json:"published,omitempty"`
 	// Backups are in repositories that outlive droplets, oldest first.
 	Backups []*StateBackup `json:"backups,omitempty"`
+	// RelayAway has all mail wait on droplets.
+	RelayAway bool `json:"relay_away,omitempty"`
 }
 
 func (s *state) id() int {

@@ -100,6 +100,14 @@ func (s *session) do(ctx context.Context, verb string) int {
 		return s.strip()
 	case "traffic":
 		return s.traffic()
+	case "mail", "install-mail":
+		switch {
+		case !s.carriesMail():
+		case verb == "mail":
+			return s.giveMail(ctx)
+		default:
+			return s.takeMail()
+		}
 	case "guard", "disarm":
 		switch {
 		case !s.guards():

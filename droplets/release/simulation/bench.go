@@ -204,7 +204,8 @@ func (b *Bench) Render(version string, bake bool) *release.Candidate {
 	}
 	fmt.Fprintf(&u, "#cloud-config\nwrite_files:\n- {path: /etc/cattle/release.json, permissions: '0600', content: %q}\n", manifest)
 	fmt.Fprintf(&u, "- {path: /etc/cattle/secrets.sops, permissions: '0600', content: sealed}\n%s", settings)
-	for path, asked := range map[string]bool{"/opt/cattle/guard": b.Site.Guard, "/opt/cattle/traffic": b.Site.Watch > 0} {
+	for path, asked := range map[string]bool{"/opt/cattle/guard": b.Site.Guard, "/opt/cattle/traffic": b.Site.Watch > 0,
+		"/opt/cattle/mail": b.Site.Mail, "/etc/postfix/main.cf": b.Site.Mail} {
 		if asked {
 			fmt.Fprintf(&u, "- {path: %s, permissions: '0755', content: script}\n", path)
 		}
@@ -216,6 +217,21 @@ func (b *Bench) Render(version string, bake bool) *release.Candidate {
 		c.State = b.kit()
 	}
 	return c
+}
+
+// loginToLive is somebody's on the live droplet, who closes it.
+func (b *Bench) loginToLive() (*release.World, *droplets.Machine) {
+	b.T.Helper()
+	ctx := b.T.Context()
+	w, err := b.Op.Survey(ctx, b.Site)
+	if err != nil {
+		b.T.Fatal(err)
+	}
+	m, err := droplets.Connect(ctx, b.Op.Dialer, b.Op.Login, w.Live.Address(w.Reserved.IP), w.Live.Birth.HostKey)
+	if err != nil {
+		b.T.Fatal(err)
+	}
+	return w, m
 }
 
 // Post calls the API as somebody else's client would.

@@ -31,6 +31,7 @@ const (
 	remembered  = "what is done is in the history of what serves, and none of it is lost"
 	undone      = "what an interrupt ends is undone"
 	keepsRows   = "nothing acknowledged is lost"
+	keepsMail   = "no mail is lost"
 	opensUp     = "writes come back"
 	neverTorn   = "no volume is taken off a droplet that has it mounted"
 	staysWith   = "a volume is where the site is"
@@ -65,6 +66,7 @@ func (b *Bench) judge(s *schedule) {
 		b.judgeLeases(changes)
 	}
 	b.judgeChallenges()
+	b.judgeMail(s)
 	for _, r := range b.runs {
 		b.judgeSteps(r)
 		if r.killed || s.scene.ends {

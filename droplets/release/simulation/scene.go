@@ -76,7 +76,7 @@ func scenes() []*scene {
 		{name: "release, renews a wildcard", before: two, keep: 1, verb: ReleasesAsking("v3"), site: wild, more: monthLeft, variant: true},
 		{name: "release taken back, renews a wildcard", before: two, keep: 1, break_: "v3", fails: true, verb: ReleasesAsking("v3"), site: wild, more: monthLeft, variant: true},
 		{name: "destroy, surrounded", before: two, keep: 1, ends: true, verb: Destroys, site: surrounded, variant: true},
-	}, append(undecided(), statefulScenes()...)...)
+	}, slices.Concat(undecided(), statefulScenes(), mailScenes())...)
 }
 
 func guarded(b *Bench) { b.Site.Guard = true }

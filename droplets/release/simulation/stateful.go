@@ -103,17 +103,9 @@ func (b *Bench) dataFor(ctx context.Context, o *release.Operator, w *release.Wor
 
 // lostLive has the live droplet make a backup, and be lost.
 func lostLive(b *Bench) {
-	ctx := b.T.Context()
-	w, err := b.Op.Survey(ctx, b.Site)
-	if err != nil {
-		b.T.Fatal(err)
-	}
-	m, err := droplets.Connect(ctx, b.Op.Dialer, b.Op.Login, w.Live.Address(w.Reserved.IP), w.Live.Birth.HostKey)
-	if err != nil {
-		b.T.Fatal(err)
-	}
+	w, m := b.loginToLive()
 	defer m.Close()
-	if _, err := m.Backup(ctx, droplets.BackupScheduled); err != nil {
+	if _, err := m.Backup(b.T.Context(), droplets.BackupScheduled); err != nil {
 		b.T.Fatal(err)
 	}
 	b.delete(w.Live.ID)

@@ -60,8 +60,11 @@ func (t *table) took(d time.Duration) {
 	t.busy += d
 }
 
-// column is the letter, or digit, of the nth scene.
-func column(n int) byte { return "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"[n] }
+// column is the letter, or digit, of the nth scene; of a later one with a stroke.
+func column(n int) string {
+	const all = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+	return all[n%len(all):][:1] + strings.Repeat("'", n/len(all))
+}
 
 // print writes the table: a line for what went wrong, a column for each scene.
 func (t *table) print() {
@@ -69,11 +72,11 @@ func (t *table) print() {
 	scenes := scenes()
 	var out strings.Builder
 	for i, s := range scenes {
-		fmt.Fprintf(&out, "%4c  %s\n", column(i), s.name)
+		fmt.Fprintf(&out, "%4s  %s\n", column(i), s.name)
 	}
 	fmt.Fprintf(&out, "%-34s", "schedules")
 	for i := range scenes {
-		fmt.Fprintf(&out, "%6c", column(i))
+		fmt.Fprintf(&out, "%6s", column(i))
 	}
 	out.WriteString("    all\n")
 	for _, what := range slices.Sorted(maps.Keys(t.counts)) {
