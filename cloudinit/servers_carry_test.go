@@ -69,6 +69,8 @@ func TestServersRefuse(t *testing.T) {
 		}
 		os.Remove(a.root + "/running")
 		b.fails("engine", "old", a.source(), "pull", "bulk")
+		a.write("/logs", "db-1  | PANIC:  could not write to file \"pg_wal/xlogtemp.1\": No space left on device\n")
+		b.fails("disk-full", "old", a.source(), "pull", "bulk")
 	})
 }
 

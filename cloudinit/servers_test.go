@@ -126,6 +126,7 @@ const serverCompose = `#!/bin/bash
 root=%[1]s
 echo "$*" >>$root/compose
 [[ $1 == up ]] && touch $root/running
+[[ $1 == logs ]] && exec cat $root/logs
 [[ $1 == exec ]] || exit 0
 shift 2
 kept=()

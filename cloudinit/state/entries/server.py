@@ -6,6 +6,7 @@ once while the app goes on, which shows how long it takes, and once while the
 server lets nobody write. Both sides count and add up every table."""
 import contextlib
 import os
+import re
 import secrets
 import shutil
 import subprocess
@@ -21,6 +22,8 @@ from entries import Entry
 from entries.session import Session, stop
 
 STARTS = 180  # seconds for a server's first start, which makes its files
+# What the tools say when the server is gone that they talked to.
+ENDED = re.compile("connection to server was lost|closed the connection unexpectedly|terminating connection|in recovery mode|Lost connection|gone away")
 
 
 class Version(NamedTuple):
@@ -205,9 +208,18 @@ class Server(Entry):
             return machine.Fault("disk-full", f"{self.service} has no room left on its disk")
         if "no such service" in text:
             return Absent(f"there is no service {self.service}")
-        if "is not running" in text or "no container found" in text or "is restarting" in text:
+        ended = "is not running" in text or "is restarting" in text
+        if (ended or ENDED.search(text)) and self.ended_full():
+            return machine.Fault("disk-full", f"{self.service} has no room left on its disk, and ended")
+        if ended or "no container found" in text:
             return Down(self.service)
         return self.explain(text)
+
+    def ended_full(self) -> bool:
+        """Whether the server said a moment ago that its disk is full. One that cannot
+        write down what it does ends, and its clients are told no more than that."""
+        said = machine.compose("logs", "--no-color", "--since", "1m", self.service, timeout=10, check=False)
+        return b"No space left on device" in said.stdout
 
     def ready(self) -> None:
         """Starts the server if it has to be, and waits until it answers."""
