@@ -210,6 +210,7 @@ func (r *run) destroyCandidate(ctx context.Context) error {
 		ordered.Tags = r.spec().Tags
 		found = append(found, Member{Droplet: ordered, Birth: r.birth, Born: true})
 	}
+	r.returnMail(ctx)
 	return r.destroy(ctx, found)
 }
 

@@ -55,6 +55,7 @@ func (r *run) handoffIfReachable(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
+		r.silent = true
 		r.notice("the certificates were not carried back (%v); the standby serves with its own", err)
 	}
 	return nil

@@ -21,6 +21,8 @@ const (
 	mailTry    = 2 * time.Minute
 	// mailReach is how long a droplet, which may be the broken one, has to let in.
 	mailReach = 10 * time.Second
+	// mailBack bounds it for a refused candidate, whose end waits for it.
+	mailBack = time.Minute
 )
 
 // mailSteps are those of a plan that leaves a droplet with a mail queue.
@@ -40,7 +42,10 @@ func (p *Plan) mails() bool {
 // cannot be had.
 func (r *run) takeMail(ctx context.Context) error {
 	live := *r.world.Live
-	err := r.forwardMail(ctx, live, r.droplet, r.birth.HostKey)
+	err := errSilent
+	if !r.silent {
+		err = r.forwardMail(ctx, live, r.droplet, r.birth.HostKey)
+	}
 	if err == nil {
 		return nil
 	}
@@ -48,17 +53,19 @@ func (r *run) takeMail(ctx context.Context) error {
 	return &skipped{fmt.Sprintf("%s keeps what may wait in its mail queue, and sends by itself: %v", live.Name, err)}
 }
 
-// returnMail is its undoing: visitors were on the candidate, which may have mail
-// of theirs.
-func (r *run) returnMail(ctx context.Context) error {
-	candidate := Member{Droplet: r.droplet, Birth: r.birth}
-	return r.forwardMail(ctx, candidate, r.world.Live.Droplet, r.world.Live.Birth.HostKey)
-}
+var errSilent = errors.New("its certificates could not be had either")
 
-func (r *run) undoMail() {
-	if r.plan.mails() && r.plan.target == nil {
-		r.pushUndo(undoStep{what: "have " + r.world.Live.Name + " send what waits in the mail queue of " + r.droplet.Name, run: r.returnMail,
-			leftover: Leftover{What: "mail may have been lost that waited on " + r.droplet.Name, Command: "cattle status"}})
+// returnMail has the live droplet send what waits on a candidate that visitors
+// were on, before that is destroyed.
+func (r *run) returnMail(ctx context.Context) {
+	if !r.visited || !r.plan.mails() {
+		return
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, mailBack, fmt.Errorf("it was not carried back within %s", brief(mailBack)))
+	defer cancel()
+	candidate := Member{Droplet: r.droplet, Birth: r.birth}
+	if err := r.forwardMail(ctx, candidate, r.world.Live.Droplet, r.world.Live.Birth.HostKey); err != nil {
+		r.notice("%s", mailNews(candidate.Name, 0, err))
 	}
 }
 

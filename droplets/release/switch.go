@@ -47,7 +47,7 @@ func (r *run) switchOver(ctx context.Context) error {
 	if err := r.commit(ctx); err != nil {
 		return err
 	}
-	r.undoMail()
+	r.visited = true
 	r.pushUndo(undoStep{what: "point " + r.ip + " back to where it was", run: r.switchBack, decides: true,
 		leftover: Leftover{What: r.ip + " may point at the wrong droplet", Command: "cattle status, then cattle rollback"}})
 	if r.world.Reserved.DropletID != 0 {

@@ -219,8 +219,8 @@ func (b *Bench) Render(version string, bake bool) *release.Candidate {
 	return c
 }
 
-// loginToLive is somebody's on the live droplet, who closes it.
-func (b *Bench) loginToLive() (*release.World, *droplets.Machine) {
+// LoginToLive is somebody's on the live droplet, who closes it.
+func (b *Bench) LoginToLive() (*release.World, *droplets.Machine) {
 	b.T.Helper()
 	ctx := b.T.Context()
 	w, err := b.Op.Survey(ctx, b.Site)

@@ -13,7 +13,13 @@ func mailing(b *Bench) { b.Site.Mail = true }
 // mailWaits has the relay be away, and mail wait on the live droplet.
 func mailWaits(b *Bench) {
 	b.Cloud.RelayAway(true)
-	_, m := b.loginToLive()
+	b.SendMail()
+}
+
+// SendMail has the app on the live droplet send two mails.
+func (b *Bench) SendMail() {
+	b.T.Helper()
+	_, m := b.LoginToLive()
 	defer m.Close()
 	for _, to := range []string{"a", "b"} {
 		mail := strings.NewReader("To: " + to + "@example.net\n\nmail\n")

@@ -103,7 +103,7 @@ func (b *Bench) dataFor(ctx context.Context, o *release.Operator, w *release.Wor
 
 // lostLive has the live droplet make a backup, and be lost.
 func lostLive(b *Bench) {
-	w, m := b.loginToLive()
+	w, m := b.LoginToLive()
 	defer m.Close()
 	if _, err := m.Backup(b.T.Context(), droplets.BackupScheduled); err != nil {
 		b.T.Fatal(err)
