@@ -15,16 +15,13 @@ import (
 // 100,000.
 const maxMailIDs = 2 << 20
 
-// ExitSending is a droplet's exit status where it sends something just now that
-// therefore stays in its queue (EX_TEMPFAIL of sysexits.h).
-const ExitSending = 75
-
 // CarryMail has what waits in the mail queue of one droplet be sent by another,
 // and returns how many mails that are. The giver deletes what the taker says
 // that it has, and sends the rest by itself after all: whatever breaks, a mail is
 // at one of them at least; at both, where the taker's answer was lost. An error
 // may come beside mails that were carried. It is a *VerbError where a droplet
-// does not know of it, see UnknownVerb, or still sends, see ExitSending.
+// does not know of it, see UnknownVerb, and with exit status 75 (EX_TEMPFAIL of
+// sysexits.h) where one still sends something, which therefore stays there.
 func CarryMail(ctx context.Context, from, to *Machine) (n int, err error) {
 	had := answer{given: make(chan struct{})}
 	give := sync.OnceFunc(func() { close(had.given) })

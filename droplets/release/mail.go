@@ -71,8 +71,7 @@ func (r *run) returnMail(ctx context.Context) {
 
 // lastMail is for standbys that are about to be destroyed. They gave their queue
 // away when they were left, unless that was cut short; what does not work holds
-// up nothing, for a standby may be off.
-// It returns what there is to tell.
+// up nothing, for a standby may be off. It returns what there is to tell.
 func (o *Operator) lastMail(ctx context.Context, site Site, ip string, ms []Member, live Member) []string {
 	news := make([]string, len(ms))
 	if !site.Mail || o.Login == nil {
