@@ -7,7 +7,9 @@ import importlib
 import os
 import sys
 
-import machine
+import compiled
+compiled.prefer()
+import machine  # noqa: E402
 
 # Each verb's module and function, and the lock that it holds meanwhile.
 VERBS = {

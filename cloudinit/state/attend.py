@@ -1,6 +1,6 @@
 """attend: the operator stays on the line while writes are held. One who is gone
 can thaw nothing, and the lease is long: so the droplet does, as soon as the line is."""
-import secrets
+import os
 import sys
 
 import machine
@@ -13,7 +13,7 @@ GRACE_S = 1.5
 def attend(_: list[str]) -> None:
     """Returns when the line ends. It begins before the freeze, and who attends later
     takes over."""
-    mine = secrets.token_hex(8)
+    mine = os.urandom(8).hex()
     machine.store(machine.runtime("attended.json"), {"by": mine})
     machine.say({"attending": True})
     while sys.stdin.buffer.read(4096):

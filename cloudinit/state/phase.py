@@ -1,7 +1,6 @@
 """What this droplet is in the middle of, on disk: open, frozen (by a lease, held
 for a copy), committed (the switch is under way), new (started, not opened yet)."""
 import os
-import secrets
 
 import machine
 
@@ -15,7 +14,7 @@ def read() -> dict:
 def write(phase: str, seconds: float = 0, identity: str = "") -> dict:
     """Enters a phase, with a lease of so many seconds; 0 is none."""
     now = machine.now_ms()
-    value = {"phase": phase, "id": identity or secrets.token_hex(8), "since_ms": now,
+    value = {"phase": phase, "id": identity or os.urandom(8).hex(), "since_ms": now,
              "until_ms": now + round(seconds * 1000) if seconds else 0}
     machine.store(machine.kept("phase.json"), value)
     brief()

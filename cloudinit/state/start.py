@@ -5,6 +5,7 @@ import subprocess
 import sys
 import urllib.request
 
+import compiled
 import entries
 import freeze
 import machine
@@ -21,6 +22,7 @@ LINES = 5  # of a migration's output that a fault shows
 def prepare(arguments: list[str]) -> None:
     """prepare [--adopt]: everything that a handoff needs later and that takes time."""
     adopt("--adopt" in arguments)
+    compiled.make()
     spec = machine.spec()
     web.install(spec.get("page", ""))
     freeze.install_keeper()

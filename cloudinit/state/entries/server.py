@@ -7,7 +7,6 @@ server lets nobody write. Both sides count and add up every table."""
 import contextlib
 import os
 import re
-import secrets
 import shutil
 import subprocess
 import tempfile
@@ -271,7 +270,7 @@ class Server(Entry):
             self.holder.close()
             self.holder = None
         # First of all the note that there is something to undo.
-        machine.store(self.note(), secrets.token_hex(8))
+        machine.store(self.note(), os.urandom(8).hex())
         self.seize(deadline_s)
 
     def held(self) -> bool:
