@@ -349,11 +349,21 @@ func TestBootedDataSQLite(t *testing.T) {
 	}
 	r.load.Stop()
 	if stats := r.load.Stats(); stats.Failed > 0 {
-		t.Errorf("%d of %d reads failed", stats.Failed, stats.Requests)
+		t.Errorf("%d of %d reads failed%s", stats.Failed, stats.Requests, r.unanswered())
 	} else {
 		fmt.Fprintf(r.printed, "reads: %d, failed 0, longest gap %s\n", stats.Requests, stats.Gap.Round(time.Millisecond))
 	}
 	r.oneCertificate(t)
+}
+
+// unanswered are the reads that failed: when, and of what.
+func (r *rig) unanswered() (text string) {
+	for _, s := range r.load.Samples() {
+		if !s.Answered {
+			text += fmt.Sprintf("; at %s, after %s: %v", s.Asked.UTC().Format("15:04:05.000"), s.Ended.Sub(s.Asked).Round(time.Millisecond), s.Why)
+		}
+	}
+	return text
 }
 
 // mustPost asks the site for something that changes it.

@@ -197,7 +197,7 @@ func (r *rig) troubled(t *testing.T, site troubledSite, troubles []trouble) {
 	}
 	r.load.Stop()
 	if stats := r.load.Stats(); stats.Failed > 0 {
-		t.Errorf("%d of %d reads failed", stats.Failed, stats.Requests)
+		t.Errorf("%d of %d reads failed%s", stats.Failed, stats.Requests, r.unanswered())
 	}
 }
 

@@ -2,6 +2,7 @@ package probe
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -34,11 +35,13 @@ type Prober struct {
 }
 
 // A Sample is what became of one request. Answered is anything below 500; Said
-// is the answer, where it is a word.
+// is the answer, where it is a word; Why, of one that was not answered, is what
+// came instead.
 type Sample struct {
 	Asked, Ended time.Time
 	Answered     bool
 	Said         string
+	Why          error
 }
 
 // aWord is the longest answer that a sample keeps, in bytes: an attempt's id
@@ -92,20 +95,24 @@ func (p *Prober) ask(ctx context.Context) {
 		body = ""
 	}
 	body = strings.TrimSpace(body)
-	p.record(start, answered, body)
+	if !answered && err == nil {
+		err = fmt.Errorf("the status was %d", status)
+	}
+	p.record(Sample{Asked: start, Answered: answered, Said: body, Why: err})
 	select {
 	case p.seen <- body:
 	default:
 	}
 }
 
-func (p *Prober) record(start time.Time, answered bool, said string) {
-	if len(said) > aWord {
-		said = ""
+func (p *Prober) record(s Sample) {
+	if len(s.Said) > aWord {
+		s.Said = ""
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.samples = append(p.samples, Sample{start, time.Now(), answered, said})
+	s.Ended = time.Now()
+	p.samples = append(p.samples, s)
 }
 
 // Stop ends the probing and waits for what is under way. It may be called twice.
