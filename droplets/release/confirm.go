@@ -11,6 +11,10 @@ import (
 // probeEvery is the rate during a switch: ten requests a second.
 const probeEvery = 100 * time.Millisecond
 
+// heldProbe is how often the reserved IP is asked who is there, while writes wait
+// for that alone.
+const heldProbe = 30 * time.Millisecond
+
 // startProbe watches the reserved IP from before the switch to the confirm's
 // end, whatever happens to ctx: it measures, and costs no request to the API.
 func (r *run) startProbe(ctx context.Context) *probe.Prober {
@@ -51,7 +55,12 @@ func (r *run) public(ctx context.Context) error {
 	if r.probe == nil {
 		r.probe = r.startProbe(ctx)
 	}
-	if err := r.probe.Sees(ctx, r.birth.Attempt, confirmations); err != nil {
+	seer := r.probe
+	if r.plan.waits() { // and visitors with it: what measures is asked more rarely
+		seer = probe.Start(ctx, r.door(r.ip, r.status.Certificate != nil), probe.IdentityPath, heldProbe)
+		defer seer.Stop()
+	}
+	if err := seer.Sees(ctx, r.birth.Attempt, confirmations); err != nil {
 		return err
 	}
 	if err := r.publicHealth(ctx); err != nil {
