@@ -19,7 +19,7 @@ func TestTimeline(t *testing.T) {
 			if i == 7 {
 				took = 700 * time.Millisecond
 			}
-			p.record(Sample{Asked: time.Now().Add(-took), Answered: i != 3, Said: string(rune('a'+i))})
+			p.record(Sample{Asked: time.Now().Add(-took), Answered: i != 3, Said: string(rune('a' + i))})
 		}
 		slices := p.Timeline(5)
 		if len(slices) != 5 || slices[0].From.Sub(start) != 900*time.Millisecond {
