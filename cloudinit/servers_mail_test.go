@@ -275,7 +275,7 @@ func TestServersMailSending(t *testing.T) {
 	old := startPostfix(t, fmt.Sprint(l.Addr().(*net.TCPAddr).Port))
 	old.send("one", "a@example.net")
 	tar, _, wait := old.give()
-	if exit, errs := wait(); exit != 75 || len(tar) > 0 || errs != "1 of its mails are being sent still\n" {
+	if exit, errs := wait(); exit != 75 || len(tar) > 0 || errs != "1 of its mails stay there\n" {
 		t.Error(exit, errs, len(tar))
 	}
 }

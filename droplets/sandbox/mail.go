@@ -57,7 +57,7 @@ func (c *Cloud) flush(d *droplet, now time.Time) {
 	d.Disk.Queue = nil
 }
 
-// carries tells whether the release has the script.
+// carriesMail tells whether the release has the script.
 func (s *session) carriesMail() (has bool) {
 	s.with(func(d *droplet, _ time.Time) { _, has = s.cloud.seed(d).files[mailPath] })
 	return has
