@@ -347,8 +347,9 @@ func TestNothingThereYet(t *testing.T) {
 func TestStandbyKeepsItsOwn(t *testing.T) {
 	old, next := stateDroplets(t, t.TempDir())
 	handOff(old, next)
-	next.python(`import sqlite3; c = sqlite3.connect("app.db"); c.execute("INSERT INTO rows(text) VALUES(hex(randomblob(20000)))"); c.commit()`) // more than goes through before the cut
 	equip(next, old)
+	// More than goes through before the cut, and nothing that the first pass has brought.
+	next.python(`import sqlite3; c = sqlite3.connect("app.db"); c.execute("INSERT INTO rows(text) VALUES(hex(randomblob(20000)))"); c.commit()`)
 	next.do("freeze", "60")
 	next.write("/cut", "3000")
 	if code := old.try(next.source(), "pull", "delta").Error.Code; code != "cut" {
