@@ -69,7 +69,8 @@ func (r *run) onOld(ctx context.Context, what string, within, try time.Duration,
 func (r *run) askOld(ctx context.Context, try time.Duration, do func(context.Context, *droplets.Machine) error) (err error) {
 	g := r.giver
 	if g.machine == nil {
-		if g.machine, err = r.connect(ctx, g.Droplet, g.Birth.HostKey, try); err != nil {
+		// Not for all of the try: of two deadlines at one moment chance would tell.
+		if g.machine, err = r.connect(ctx, g.Droplet, g.Birth.HostKey, try-try/10); err != nil {
 			return fmt.Errorf("log in to %s: %w", g.Name, err)
 		}
 	}
