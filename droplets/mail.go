@@ -16,13 +16,13 @@ import (
 const maxMailIDs = 2 << 20
 
 // CarryMail has what waits in the mail queue of one droplet be sent by another,
-// and returns how many mails that are. The giver deletes what the taker says
+// which is logged in to if anything does, and returns how many mails that are. The giver deletes what the taker says
 // that it has, and sends the rest by itself after all: whatever breaks, a mail is
 // at one of them at least; at both, where the taker's answer was lost. An error
 // may come beside mails that were carried. It is a *VerbError where a droplet
 // does not know of it, see UnknownVerb, and with exit status 75 (EX_TEMPFAIL of
 // sysexits.h) where one still sends something, which therefore stays there.
-func CarryMail(ctx context.Context, from, to *Machine) (n int, err error) {
+func CarryMail(ctx context.Context, from *Machine, login func(context.Context) (*Machine, error)) (n int, err error) {
 	had := answer{given: make(chan struct{})}
 	give := sync.OnceFunc(func() { close(had.given) })
 	defer give()
@@ -32,6 +32,11 @@ func CarryMail(ctx context.Context, from, to *Machine) (n int, err error) {
 		if _, err := mails.Peek(1); err != nil {
 			return ignoreEOF(err) // nothing waits
 		}
+		to, err := login(ctx)
+		if err != nil {
+			return err
+		}
+		defer to.Close()
 		ids, err := to.takeMail(ctx, mails)
 		if n = len(ids); n > 0 {
 			had.text = strings.NewReader(strings.Join(ids, "\n") + "\n")

@@ -9,7 +9,7 @@ import sys
 
 import compiled
 compiled.prefer()
-import machine  # noqa: E402
+import machine
 
 # Each verb's module and function, and the lock that it holds meanwhile.
 VERBS = {

@@ -166,8 +166,16 @@ func (m Target) status(t *testing.T) {
 }
 
 func (m Target) unknownVerb(t *testing.T) {
-	if _, _, exit := m.Exec(m.context(t), "no-such-verb", nil); exit != 64 {
-		t.Errorf("exit %d, want 64", exit)
+	m.lacks(t, "no-such-verb")
+}
+
+// lacks wants the machine not to know verbs.
+func (m Target) lacks(t *testing.T, verbs ...string) {
+	t.Helper()
+	for _, verb := range verbs {
+		if _, _, exit := m.Exec(m.context(t), verb, nil); exit != 64 {
+			t.Errorf("%s: exit %d, want 64", verb, exit)
+		}
 	}
 }
 
@@ -239,9 +247,7 @@ type trafficAnswer struct {
 // be watched do not know the verb.
 func (m Target) traffic(t *testing.T) {
 	if !m.Watched {
-		if _, _, exit := m.Exec(m.context(t), "traffic", nil); exit != 64 {
-			t.Errorf("exit %d, want 64", exit)
-		}
+		m.lacks(t, "traffic")
 		return
 	}
 	before := m.readTraffic(t)
@@ -312,11 +318,7 @@ func (m Target) certificates(t *testing.T) {
 // none has no such verbs.
 func (m Target) guard(t *testing.T) {
 	if !m.Guard {
-		for _, verb := range []string{"guard", "disarm"} {
-			if _, _, exit := m.Exec(m.context(t), verb, nil); exit != 64 {
-				t.Errorf("%s: exit %d, want 64", verb, exit)
-			}
-		}
+		m.lacks(t, "guard", "disarm")
 		return
 	}
 	const ours, other = "00000000000000aa", "00000000000000bb"

@@ -17,9 +17,9 @@ const heldProbe = 30 * time.Millisecond
 
 // startProbe watches the reserved IP from before the switch to the confirm's
 // end, whatever happens to ctx: it measures, and costs no request to the API.
-func (r *run) startProbe(ctx context.Context) *probe.Prober {
+func (r *run) startProbe(ctx context.Context, every time.Duration) *probe.Prober {
 	d := r.door(r.ip, r.status.Certificate != nil)
-	return probe.Start(context.WithoutCancel(ctx), d, probe.IdentityPath, probeEvery)
+	return probe.Start(context.WithoutCancel(ctx), d, probe.IdentityPath, every)
 }
 
 // host is the name that the site is asked for.
@@ -53,11 +53,11 @@ func (r *run) public(ctx context.Context) error {
 		fmt.Errorf("%s did not answer as attempt %s, %d times in a row, within %s", r.ip, r.birth.Attempt, confirmations, brief(confirmWithin)))
 	defer cancel()
 	if r.probe == nil {
-		r.probe = r.startProbe(ctx)
+		r.probe = r.startProbe(ctx, probeEvery)
 	}
 	seer := r.probe
 	if r.plan.waits() { // and visitors with it: what measures is asked more rarely
-		seer = probe.Start(ctx, r.door(r.ip, r.status.Certificate != nil), probe.IdentityPath, heldProbe)
+		seer = r.startProbe(ctx, heldProbe)
 		defer seer.Stop()
 	}
 	if err := seer.Sees(ctx, r.birth.Attempt, confirmations); err != nil {

@@ -131,17 +131,12 @@ func (o *Operator) carryMail(ctx context.Context, ip string, from Member, to dro
 func (o *Operator) carryMailOnce(ctx context.Context, ip string, from Member, to droplets.Droplet, hostKey string) (int, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, mailTry, fmt.Errorf("no answer within %s", brief(mailTry)))
 	defer cancel()
-	giver, err := o.reach(ctx, from.Droplet, from.Birth.HostKey, ip)
+	giver, err := o.letIn(ctx, from.Droplet, from.Birth.HostKey, ip)
 	if err != nil {
 		return 0, err
 	}
 	defer giver.Close()
-	taker, err := o.reach(ctx, to, hostKey, ip)
-	if err != nil {
-		return 0, err
-	}
-	defer taker.Close()
-	return droplets.CarryMail(ctx, giver, taker)
+	return droplets.CarryMail(ctx, giver, func(ctx context.Context) (*droplets.Machine, error) { return o.letIn(ctx, to, hostKey, ip) })
 }
 
 // unreached is a droplet that does not let in.
@@ -149,7 +144,7 @@ type unreached struct{ error }
 
 func (e *unreached) Unwrap() error { return e.error }
 
-func (o *Operator) reach(ctx context.Context, d droplets.Droplet, hostKey, ip string) (m *droplets.Machine, err error) {
+func (o *Operator) letIn(ctx context.Context, d droplets.Droplet, hostKey, ip string) (m *droplets.Machine, err error) {
 	err = insist(ctx, "a login to "+d.Name, mailReach, mailReach, func(ctx context.Context) (err error) {
 		m, err = droplets.Connect(ctx, o.Dialer, o.Login, d.Address(ip), hostKey)
 		return err

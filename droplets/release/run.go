@@ -97,7 +97,7 @@ type run struct {
 	frozen     time.Time                  // since when its writes are held
 	heldUntil  time.Time                  // when the plan gives up, unless the switch is ordered
 	committed  time.Time                  // when it was last asked to hold them through the switch
-	silent     bool                       // the droplet that a rollback leaves did not answer
+	silent     bool                       // the droplet that a rollback leaves did not give its certificates
 	visited    bool                       // its droplet may have had visitors: the switch was ordered
 	contested  bool                       // another release came first
 	equipped   bool                       // the run's droplet has the engine

@@ -51,7 +51,7 @@ func (r *run) switchOver(ctx context.Context) error {
 	r.pushUndo(undoStep{what: "point " + r.ip + " back to where it was", run: r.switchBack, decides: true,
 		leftover: Leftover{What: r.ip + " may point at the wrong droplet", Command: "cattle status, then cattle rollback"}})
 	if r.world.Reserved.DropletID != 0 {
-		r.probe = r.startProbe(ctx)
+		r.probe = r.startProbe(ctx, probeEvery)
 	}
 	return r.move(ctx, r.droplet.ID, ready)
 }

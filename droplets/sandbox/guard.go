@@ -53,12 +53,6 @@ type guard struct {
 	machine int
 }
 
-// guards tells whether the release has a dead-man switch.
-func (s *session) guards() (has bool) {
-	s.with(func(d *droplet, _ time.Time) { _, has = s.cloud.seed(d).files[guardPath] })
-	return has
-}
-
 // guard arms the machine's dead-man switch, in the place of any before it.
 func (s *session) guard() int {
 	var o guardOrder

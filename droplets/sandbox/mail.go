@@ -57,12 +57,6 @@ func (c *Cloud) flush(d *droplet, now time.Time) {
 	d.Disk.Queue = nil
 }
 
-// carriesMail tells whether the release has the script.
-func (s *session) carriesMail() (has bool) {
-	s.with(func(d *droplet, _ time.Time) { _, has = s.cloud.seed(d).files[mailPath] })
-	return has
-}
-
 // giveMail prints the queue as a tar, or nothing, and takes out of it what is
 // acknowledged.
 func (s *session) giveMail(ctx context.Context) int {

@@ -102,7 +102,7 @@ func (s *session) do(ctx context.Context, verb string) int {
 		return s.traffic()
 	case "mail", "install-mail":
 		switch {
-		case !s.carriesMail():
+		case !s.has(mailPath):
 		case verb == "mail":
 			return s.giveMail(ctx)
 		default:
@@ -110,7 +110,7 @@ func (s *session) do(ctx context.Context, verb string) int {
 		}
 	case "guard", "disarm":
 		switch {
-		case !s.guards():
+		case !s.has(guardPath):
 		case verb == "guard":
 			return s.guard()
 		default:
@@ -118,6 +118,12 @@ func (s *session) do(ctx context.Context, verb string) int {
 		}
 	}
 	return s.noVerb(verb)
+}
+
+// has tells whether the release has a script of its own that not each one has.
+func (s *session) has(path string) (has bool) {
+	s.with(func(d *droplet, _ time.Time) { _, has = s.cloud.seed(d).files[path] })
+	return has
 }
 
 func (s *session) noVerb(verb string) int {
