@@ -342,27 +342,3 @@ func TestNothingThereYet(t *testing.T) {
 		t.Errorf("%d writes are told of", total)
 	}
 }
-
-// TestStandbyKeepsItsOwn until all of a copy is there.
-func TestStandbyKeepsItsOwn(t *testing.T) {
-	old, next := stateDroplets(t, t.TempDir())
-	handOff(old, next)
-	equip(next, old)
-	// More than goes through before the cut, and nothing that the first pass has brought.
-	next.python(`import sqlite3; c = sqlite3.connect("app.db"); c.execute("INSERT INTO rows(text) VALUES(hex(randomblob(20000)))"); c.commit()`)
-	next.do("freeze", "60")
-	next.write("/cut", "3000")
-	if code := old.try(next.source(), "pull", "delta").Error.Code; code != "cut" {
-		t.Errorf("it fails of %s", code)
-	}
-	rows := `import sqlite3; print(sqlite3.connect("app.db").execute("SELECT count(*) FROM rows").fetchone()[0])`
-	if found := old.python(rows); found != "0" {
-		t.Errorf("the standby has %s rows that it did not have", found)
-	}
-	os.Remove(next.root + "/cut")
-	old.succeeds(next.source(), "pull", "delta")
-	old.do("start", "60")
-	if found := old.python(rows); found != "1" {
-		t.Errorf("%s rows were carried", found)
-	}
-}

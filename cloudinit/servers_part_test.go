@@ -4,10 +4,12 @@ package cloudinit
 
 import (
 	"encoding/json"
+	"math/rand/v2"
 	"os"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // carried are the bytes of a pull.
@@ -112,11 +114,37 @@ func TestServersKeep(t *testing.T) {
 		a.fails("engine", "new", b.source(), "pull", "delta")
 		os.Remove(a.root + "/refuse")
 		kept("after a refusal")
-		a.succeeds(b.source(), "pull", "delta")
-		if rows := a.rows(); !slices.Contains(rows, "4711") {
-			t.Errorf("the rows that were to be carried are not there: %v", rows)
+		carried := func() {
+			t.Helper()
+			if rows := a.rows(); !slices.Contains(rows, "4711") {
+				t.Errorf("the rows that were to be carried are not there: %v", rows)
+			}
 		}
-		b.do("thaw")
+		a.succeeds(b.source(), "pull", "delta")
+		carried()
+		a.do("start", "60", "--own")
+		kept("after it was given up")
+		// Whoever is killed, and whenever, leaves what can be undone. Loading takes long.
+		a.write("/refuse", "/spoiled/e sleep 1")
+		for range 4 {
+			a.succeeds(b.source(), "pull", "bulk")
+			after := time.Duration(300+rand.IntN(1500)) * time.Millisecond
+			t.Logf("killed after %v", after)
+			a.killed(after, b.source(), "pull", "delta")
+			a.do("start", "60", "--own")
+			kept("after a kill")
+		}
+		os.Remove(a.root + "/refuse")
+		a.succeeds(b.source(), "pull", "bulk")
+		a.succeeds(b.source(), "pull", "delta")
+		a.makeLive()
+		a.do("thaw")
+		carried()
+		if a.kind.name == "postgres" {
+			if left := a.sql("SELECT count(*) FROM pg_database WHERE datname LIKE '%\\_\\_%'"); left != "0" {
+				t.Errorf("%s databases are left over", left)
+			}
+		}
 	})
 }
 

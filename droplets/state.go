@@ -146,6 +146,13 @@ func (m *Machine) StartState(ctx context.Context, d time.Duration) error {
 	return m.askPhase(ctx, PhaseNew, "start", seconds(d))
 }
 
+// StartOwnState is StartState for a standby that is to have what it was left
+// with: a copy that came to it since then, and with which it was never opened,
+// is undone first. Doing it twice is fine.
+func (m *Machine) StartOwnState(ctx context.Context, d time.Duration) error {
+	return m.askPhase(ctx, PhaseNew, "start", seconds(d), "--own")
+}
+
 // PartVolumes has the droplet close its web, stop what uses the volumes and
 // unmount them, so that they can be detached. Until then it mounts none of them
 // again, whatever else it does: by this computer's clock, and counted from before

@@ -13,6 +13,7 @@ import time
 import entries
 import machine
 import phase
+import standby
 import volumes
 import web
 
@@ -92,6 +93,7 @@ def open_up() -> str:
     if was != "open":
         phase.write("open")
     settle(was != "new")
+    standby.forget()
     return was
 
 

@@ -286,6 +286,9 @@ ASKED = {"--server", "--sender", "--numeric-ids", "--delete", "--modify-window=-
 def become_rsync(asked: list[str]) -> None:
     """Becomes the sending half of an rsync, in the folder of the entry it names."""
     options, name = asked[1:-1], asked[-1]
+    if "--backup-dir" in options:  # a folder of the side that asks: nothing is put aside here
+        at = options.index("--backup-dir")
+        del options[at:at + 2]
     harmless = all(option in ASKED or option.startswith("-") and not option.startswith("--") for option in options)
     if "--sender" not in options or not harmless:
         sys.exit("state: rsync may only read here")

@@ -161,7 +161,7 @@ def remove(file: str) -> bool:
     """Takes a file away for good, and tells whether it was there."""
     try:
         os.unlink(file)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
     if not file.startswith(path("/run/")):
         sync_folder(os.path.dirname(file))

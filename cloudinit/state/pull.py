@@ -10,6 +10,8 @@ import time
 import entries
 import machine
 import phase
+import standby
+from entries import blamed
 from link import Link, Stream
 
 AT_ONCE = 4         # entries, of two conversations each: sshd lets 10 share a connection
@@ -46,15 +48,15 @@ def copy(source: dict, final: bool) -> list[dict]:
         if final:
             mind_frozen(before)
             start.stand_still()
+            standby.unsettle(these)
         else:
             mind_room(these, control)
+            standby.begin(these)
         results = Copies(link, final).run(these)
         if final:
             mind_still_frozen(before, control.ask({"ask": "phase"}))
     if final:
-        for entry in these:
-            with blamed(entry):
-                entry.settle()
+        standby.settle(these)
         start.begin_checks([result["entry"] for result in results if not result.get("empty")])
     return results
 
@@ -93,20 +95,6 @@ def existing(folder: str) -> str:
 
 def megabytes(number: int) -> str:
     return f"{number / 1e6:,.0f} MB"
-
-
-@contextlib.contextmanager
-def blamed(entry: entries.Entry):
-    """Has a fault within the block say whose it is."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno != 28:
-            raise
-        raise machine.Fault("disk-full", "there is no room left on the disk", entry.name, "new") from None
-    except machine.Fault as fault:
-        fault.entry = fault.entry or entry.name
-        raise
 
 
 class Copies:

@@ -10,6 +10,7 @@ import entries
 import freeze
 import machine
 import phase
+import standby
 import volumes
 import web
 
@@ -79,9 +80,13 @@ def host_key() -> str:
 
 
 def start(arguments: list[str]) -> None:
-    """start SECONDS: the app runs, and nobody may write yet. After so many seconds
-    it opens by itself where visitors come here."""
+    """start SECONDS [--own]: the app runs, and nobody may write yet. After so many
+    seconds it opens by itself where visitors come here. With --own, on the data that
+    this droplet had before a copy came to it."""
     volumes.want()
+    if "--own" in arguments and standby.pending():
+        stand_still()
+        standby.take_back()
     freeze_new(float(arguments[0]))
     with concurrent.futures.ThreadPoolExecutor() as pool:
         app = pool.submit(machine.run, "systemctl", "start", APP, timeout=START_S)

@@ -110,8 +110,9 @@ func (p *Plan) dataSteps() []Step {
 	}
 	if p.discards() {
 		if p.takes() {
-			steps = append(steps, p.giveUp()...)
+			return append(steps, p.giveUp()...)
 		}
+		add(Step{Name: "own", Title: fmt.Sprintf("have %s run on the data that it was left with", p.target.Name), run: (*run).own})
 		return steps
 	}
 	steps = append(steps, p.volumeSteps()...)

@@ -17,6 +17,10 @@ const (
 	thawTry = 4 * time.Second
 	// thawWithin is how long an undo tries before the droplet is left to thaw by itself.
 	thawWithin = 30 * time.Second
+	// ownTry bounds a try to have a standby start on its own data again, which it
+	// may have to load; nobody waits. ownWithin bounds all tries.
+	ownTry    = time.Minute
+	ownWithin = 2 * time.Minute
 	// commitTry bounds one try at the commit.
 	commitTry = 5 * time.Second
 	// commitFresh is how old the commit's answer may be when the assign is
@@ -65,11 +69,21 @@ func orBudget(ctx context.Context, err error) error {
 	return err
 }
 
-// restart undoes what the delta did to a standby's app.
+// restart undoes what the delta did to a standby: its app runs again, on the
+// data that it was left with.
 func (r *run) restart(ctx context.Context) error {
-	return r.onNew(ctx, "start its app", thawWithin, freezeTry, func(ctx context.Context, m *droplets.Machine) error {
-		return m.StartState(ctx, r.openBy())
+	return r.onNew(ctx, "start its app", ownWithin, ownTry, func(ctx context.Context, m *droplets.Machine) error {
+		return m.StartOwnState(ctx, r.openBy())
 	})
+}
+
+// own undoes a copy to a standby that is given up, should whoever made it have
+// left it there: what is gated is what will serve.
+func (r *run) own(ctx context.Context) error {
+	if _, err := r.equipNew(ctx); err != nil {
+		return err
+	}
+	return r.restart(ctx)
 }
 
 // thaw undoes the freeze. Where another release came first, and has committed
@@ -159,8 +173,12 @@ func (r *run) migrate(ctx context.Context) error {
 // startHeld starts the app with its writes held.
 func (r *run) startHeld(ctx context.Context) error {
 	r.started = time.Now()
+	start := (*droplets.Machine).StartState
+	if r.plan.target != nil && !r.plan.moves() {
+		start = (*droplets.Machine).StartOwnState
+	}
 	return orBudget(ctx, r.onNew(ctx, "start its app", r.plan.freezeFor(), r.plan.freezeFor(), func(ctx context.Context, m *droplets.Machine) error {
-		return m.StartState(ctx, r.openBy())
+		return start(m, ctx, r.openBy())
 	}))
 }
 
@@ -214,8 +232,10 @@ func (r *run) dialFor(ctx context.Context) time.Duration {
 // the broken one: that it does not answer holds no rollback up, but then it is
 // kept, for it may have the only copy. The standby is made ready before.
 func (r *run) freezeIfReachable(ctx context.Context) error {
-	if _, err := r.equipNew(ctx); err != nil {
-		return orBudget(ctx, err)
+	if !r.equipped {
+		if _, err := r.equipNew(ctx); err != nil {
+			return orBudget(ctx, err)
+		}
 	}
 	err := r.reachOld(ctx)
 	if err == nil {

@@ -136,6 +136,49 @@ func TestRollbackCannotCarry(t *testing.T) {
 	})
 }
 
+// standbyRows are a release's, wherever visitors go.
+func standbyRows(b *simulation.Bench, version string) []string {
+	all := b.Cloud.Snapshot().Droplets
+	i := slices.IndexFunc(all, func(d sandbox.Machine) bool { return d.Release == version })
+	return all[i].Rows
+}
+
+// TestDiscardAfterACarry: a carry that was taken back has changed nothing of what
+// the standby was left with, whoever undoes it.
+func TestDiscardAfterACarry(t *testing.T) {
+	for name, broken := range map[string]int{"undone by itself": 1, "its undo failed": 2} {
+		t.Run(name, func(t *testing.T) {
+			simulation.Simulate(t, realistic, func(b *simulation.Bench) {
+				left(b)
+				mustPost(b, "3")
+				f := sandbox.EngineFails("start", "engine", "new", "no")
+				f.Count = broken
+				b.Cloud.Fault(f)
+				_, err := rollback(b, release.Carry)
+				var refused *release.Refused
+				if !errors.As(err, &refused) || refused.Step != "start" || len(refused.Leftovers) != broken-1 {
+					t.Fatalf("got %v\n%s", err, b.History())
+				}
+				own := []string{"1", "2"}
+				if got := standbyRows(b, "v1"); broken == 1 && !slices.Equal(got, own) {
+					t.Errorf("taken back, the standby has %v", got)
+				}
+				mustPost(b, "4")
+				b.Op.Emit = func(e release.Event) {
+					b.Record(e)
+					if got := standbyRows(b, "v1"); e.Step == "gate" && !slices.Equal(got, own) {
+						t.Errorf("gated with %v", got)
+					}
+				}
+				if _, err := rollback(b, release.Discard); err != nil {
+					t.Fatalf("%v\n%s", err, b.History())
+				}
+				wantRows(b, own...)
+			})
+		})
+	}
+}
+
 // TestRollbackDiscardsData: what is given up is in a backup, or on the droplet
 // that is left.
 func TestRollbackDiscardsData(t *testing.T) {

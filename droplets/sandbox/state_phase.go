@@ -30,6 +30,9 @@ const lookEvery = 10 * time.Second
 type stateDisk struct {
 	Rows []string `json:"rows,omitempty"` // in the order in which they were taken
 	Base []string `json:"base,omitempty"` // what the pass in bulk brought; it serves nobody
+	// Own are the rows that the last pass replaced, until the droplet opens; nil
+	// where there are none to go back to.
+	Own *[]string `json:"own,omitempty"`
 	// Known says that the program has run here: brief.json is there.
 	Known bool      `json:"known,omitempty"`
 	Ready time.Time `json:"ready,omitzero"` // since when the app may run, where it waits for that
@@ -87,6 +90,9 @@ func (c *Cloud) enter(d *droplet, phase string, at, until time.Time) {
 	}
 	if phase == phaseOpen && (was == phaseNew || was == phaseCommitted) {
 		s.Opened, s.Baseline = at, len(s.Rows)
+	}
+	if phase == phaseOpen {
+		s.Own = nil
 	}
 	s.Known, s.Phase, s.Until = true, phase, until
 	c.touch()

@@ -27,6 +27,10 @@ func (q *stateCall) pull(final bool) error {
 	moved := rows
 	if final {
 		moved = rows[min(len(s.Base), len(rows)):]
+		if s.Own == nil && (!s.Opened.IsZero() || q.cloud.phase(q.d) != phaseNew) {
+			own := append([]string{}, s.Rows...)
+			s.Own = &own
+		}
 		s.Rows, s.Base, s.Ready = rows, nil, time.Time{} // the app is stopped first
 		if s.Volumes != nil {
 			s.Volumes.Thaw = time.Time{} // what was to end has

@@ -244,6 +244,51 @@ func TestStateFaults(t *testing.T) {
 	})
 }
 
+// TestStateOwn: a standby has its own rows again, until it opens with others.
+func TestStateOwn(t *testing.T) {
+	withState(t, func(s *aSite, old, new *box) {
+		s.add(s.ip, "1")
+		carry := func(from, to *box) {
+			order := s.lends(from, to, true)
+			to.says("pull bulk", order, "done")
+			from.says("freeze 30", "", "until_ms")
+			to.says("pull delta", order, "done")
+			to.says("start 600", "", "phase")
+		}
+		switchTo := func(from, to *box) {
+			from.says("commit 240", "", "phase")
+			s.assign(to)
+			to.says("thaw", "", "was")
+		}
+		carry(old, new)
+		new.says("start 600 --own", "", "phase")
+		if got := s.rows(new.addr); !slices.Equal(got, []string{"1"}) {
+			t.Error("a new droplet has no rows of its own to go back to:", got)
+		}
+		switchTo(old, new)
+		s.add(s.ip, "2")
+		for range 2 {
+			carry(new, old)
+			if got := s.rows(old.addr); !slices.Equal(got, []string{"1", "2"}) {
+				t.Error("carried:", got)
+			}
+			for range 2 {
+				old.says("start 600 --own", "", "phase")
+				if got := s.rows(old.addr); !slices.Equal(got, []string{"1"}) {
+					t.Error("its own:", got)
+				}
+			}
+			new.says("thaw", "", "was")
+		}
+		carry(new, old)
+		switchTo(new, old)
+		old.says("start 600 --own", "", "phase")
+		if got := s.rows(old.addr); !slices.Equal(got, []string{"1", "2"}) {
+			t.Error("once it was open:", got)
+		}
+	})
+}
+
 // TestStateUnequipped: a droplet of an older release has no program, and rows
 // all the same; once it has been brought, its rows can move.
 func TestStateUnequipped(t *testing.T) {

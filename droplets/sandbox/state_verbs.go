@@ -145,6 +145,8 @@ func (q *stateCall) does() func() error {
 		return timed(q.freeze)
 	case q.verb == "commit":
 		return timed(q.commit)
+	case q.verb == "start" && n == 2 && q.args[1] == "--own" && err == nil && seconds > 0:
+		return func() error { return q.startOwn(time.Duration(seconds) * time.Second) }
 	case q.verb == "start":
 		return timed(q.start)
 	case q.verb == "backup" && n == 1:
@@ -309,6 +311,18 @@ func (q *stateCall) start(lease time.Duration) error {
 	q.cloud.startState(q.d, q.now, lease)
 	q.say(obj{"phase": phaseNew})
 	return nil
+}
+
+// startOwn is start on the rows that the droplet had before a copy came to it.
+func (q *stateCall) startOwn(lease time.Duration) error {
+	s := &q.d.Disk.State
+	if s.Own != nil {
+		if q.cloud.phase(q.d) == phaseOpen && q.cloud.reservedOf(q.d.ID) != nil {
+			return &stateFault{Code: "engine", Side: "new", Message: "visitors come to this droplet: its data is not replaced"}
+		}
+		s.Rows, s.Own, s.Ready = *s.Own, nil, time.Time{} // the app is stopped first
+	}
+	return q.start(lease)
 }
 
 func (q *stateCall) migrate() error {

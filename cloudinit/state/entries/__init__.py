@@ -1,5 +1,6 @@
 """The kinds of state. An entry is one piece of it, and knows how to be held
 still, copied to another droplet, compared, put in a backup and taken out of one."""
+import contextlib
 from collections.abc import Callable
 
 import machine
@@ -58,6 +59,26 @@ class Entry:
         """After a final pull, once all entries are equal and the source was held for
         all of it: puts in place what had to wait for that."""
 
+    # Of a droplet that was live before, and has data of its own: see standby.
+
+    def set_aside(self) -> None:
+        """Before the first pass, of a kind whose passes change what is in place: notes
+        what take_back() has to know. Idempotent."""
+
+    def take_back(self) -> None:
+        """Undoes what passes changed in place. Idempotent."""
+
+    def way_back(self) -> dict:
+        """What put_back() has to know to undo the settle() that comes next: anything
+        that JSON holds, empty where settle() has nothing to do."""
+        return {}
+
+    def put_back(self, way: dict) -> None:
+        """Undoes a settle(), which came to any point or never began. Idempotent."""
+
+    def forget(self) -> None:
+        """What a copy replaced is needed no more. Idempotent."""
+
     def check(self) -> None:
         """What a final pull leaves to be examined beside the start of the app."""
 
@@ -110,6 +131,20 @@ def one(entry: dict) -> Entry:
             from entries.volume import Volume
             return Volume(entry)
     raise machine.Fault("engine", f"a kind of state that this version does not know: {entry['kind']}", entry["name"])
+
+
+@contextlib.contextmanager
+def blamed(entry: Entry):
+    """Has a fault within the block, on the droplet that takes a copy, say whose it is."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != 28:
+            raise
+        raise machine.Fault("disk-full", "there is no room left on the disk", entry.name, "new") from None
+    except machine.Fault as fault:
+        fault.entry = fault.entry or entry.name
+        raise
 
 
 def named(name: str) -> Entry:

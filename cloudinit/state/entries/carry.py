@@ -17,19 +17,16 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import machine
-import phase
-from entries.server import Absent, Server
+import standby
+from entries.server import Absent, Server, copy
 
 
 class Carry:
     def __init__(self, server: Server, link, final: bool, progress):
         self.server, self.link, self.final, self.progress = server, link, final, progress
         self.moved = self.size = 0
-        if not final and phase.read()["phase"] != "new":
-            machine.store(server.keeps(), True)
-        self.keeps = os.path.exists(server.keeps())
-        self.folder = os.path.join(machine.kept("stage"), server.name)
-        shutil.rmtree(self.folder, ignore_errors=True)  # of a pass that failed
+        self.keeps = standby.pending()
+        shutil.rmtree(server.waiting(), ignore_errors=True)  # of a pass that failed
 
     def run(self) -> dict:
         begun = time.monotonic()
@@ -102,13 +99,15 @@ class Carry:
             with contextlib.ExitStack() as stack:
                 described, feed = self.fetch(stack, database, tables)
                 return load(described, feed)
-        os.makedirs(self.folder, mode=0o700, exist_ok=True)
-        new, old = (self.server.file(self.folder, database) + end for end in ("", ".old"))
-        undo = self.pool.submit(self.put_by, database, tables, old) if mine and tables != [] else None
+        os.makedirs(self.server.waiting(), mode=0o700, exist_ok=True)
+        kept = self.pool.submit(self.put_by, database, tables) if mine and tables != [] else None
+        new = self.server.file(self.server.waiting(), database)
         with contextlib.ExitStack() as stack, open(new, "wb") as file:
             described, feed = self.fetch(stack, database, tables)
             feed(file)
-        self.server.later.append(functools.partial(self.replace, load, described, new, undo and undo.result(), old))
+        if tables != []:
+            self.server.ways[database] = {"tables": tables, "described": kept and kept.result()}
+        self.server.later.append(functools.partial(self.replace, load, described, new))
         return theirs["sums"]
 
     def fetch(self, stack: contextlib.ExitStack, database: str, tables: list[str] | None) -> tuple:
@@ -132,6 +131,7 @@ class Carry:
         if tables != []:
             server.fill(database, described, feed, tables)
         if server.swaps:
+            server.ways[database] = {}
             server.later.append(functools.partial(server.put, database, described))
         if theirs:
             server.forward(database, theirs["sums"])
@@ -139,24 +139,18 @@ class Carry:
         found = server.sums(database, tables, copy=True)
         return {**found, "tables": {**known, **found["tables"]}}
 
-    def put_by(self, database: str, tables: list[str] | None, file: str) -> dict:
+    def put_by(self, database: str, tables: list[str] | None) -> dict:
         """Keeps what is about to be replaced, should that fail."""
-        with open(file, "wb") as target, self.server.program(self.server.dumper(database, tables), stdout=target):
-            pass
+        with open(self.server.old(database), "wb") as target:
+            with self.server.program(self.server.dumper(database, tables), stdout=target):
+                pass
+            os.fsync(target.fileno())
         return self.server.describe(database)
 
-    def replace(self, load, described: dict, new: str, was: dict | None, old: str) -> None:
-        """Puts what came in the place of what the droplet had, or that back."""
-        database, tables, theirs, _ = load.args
-        try:
-            equal(database, theirs["sums"], load(described, functools.partial(copy, new)))
-        except BaseException:
-            if was:
-                with contextlib.suppress(machine.Fault):
-                    self.server.fill(database, was, functools.partial(copy, old), tables)
-            raise
-        machine.remove(new)
-        machine.remove(old)
+    def replace(self, load, described: dict, new: str) -> None:
+        """Puts what came in the place of what the droplet had."""
+        database, _, theirs, _ = load.args
+        equal(database, theirs["sums"], load(described, functools.partial(copy, new)))
 
     def prove(self, there: Future, found: dict, hold: str) -> None:
         """Both sides have the same, and the other one let nobody write meanwhile."""
@@ -197,8 +191,3 @@ def equal(database: str, wanted: dict, found: dict) -> None:
             # The next number may be further than it was: no number is given twice.
             if things.get(name) != have and not (what == "next" and have and have >= things.get(name, 0)):
                 raise machine.Fault("not-equal", f"of {database}, {what} {name} arrived different from what was sent")
-
-
-def copy(file: str, target) -> None:
-    with open(file, "rb") as source:
-        shutil.copyfileobj(source, target, 1 << 20)

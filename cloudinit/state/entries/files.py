@@ -1,6 +1,9 @@
 """A folder of files, carried by rsync and compared by a digest of the whole tree."""
+import contextlib
 import os
 import re
+import shutil
+import stat
 import threading
 import time
 
@@ -49,6 +52,39 @@ class Files(Entry):
     def memory(self) -> str:
         return machine.kept(f"tree-{self.name}.json")
 
+    def aside(self, name: str = "") -> str:
+        """The folder of what passes took away or replaced: a folder a pass, by number."""
+        return os.path.join(machine.kept("aside"), self.name, name)
+
+    def own(self) -> str:
+        """A note of each path that the droplet had: its mode and owner."""
+        return machine.kept(f"own-{self.name}.json")
+
+    def set_aside(self) -> None:
+        self.forget()  # what was left of an earlier copy is not this droplet's own
+        with contextlib.suppress(machine.Fault):  # without its volume no pass comes to it
+            found = tree.walk(self.folder(), "") if os.path.isdir(self.folder()) else []
+            machine.store(self.own(), {path: [info.st_mode, info.st_uid, info.st_gid] for path, info in found}, 0o600)
+
+    def passes(self) -> list[str]:
+        return sorted(os.listdir(self.aside()), key=int) if os.path.isdir(self.aside()) else []
+
+    def take_back(self) -> None:
+        """What the first pass replaced is the droplet's own, and so it comes last."""
+        own, folder = machine.load(self.own()), self.folder()
+        if own is None or not os.path.isdir(folder):
+            return
+        purge(folder, own)
+        for name in reversed(self.passes()):
+            load(self.aside(name), folder, deletes=False)
+        purge(folder, own)
+        for path, (mode, uid, gid) in own.items():
+            give(os.path.join(folder, path), mode, uid, gid)
+
+    def forget(self) -> None:
+        shutil.rmtree(self.aside(), ignore_errors=True)
+        machine.remove(self.own())
+
     def serve(self, op: str, request: dict, stream) -> None:
         if op != "tree":
             return super().serve(op, request, stream)
@@ -89,7 +125,9 @@ class Files(Entry):
 
     def rsync(self, link, folder: str, progress, *more: str) -> int:
         """Returns the bytes of the files that it brought."""
-        process = link.run(*RSYNC, "--compress", "--compress-level=1", "--partial", "--stats", "--info=progress2",
+        if os.path.exists(self.own()):
+            more += ("--backup", "--backup-dir=" + self.aside(str(len(self.passes()))))
+        process = link.run(*RSYNC, "--compress", "--compress-level=1", "--partial", "--force", "--stats", "--info=progress2",
                            "--outbuf=L", *more, "--rsh=" + link.shell(), f"source:{self.name}/", folder + "/")
         said: list[bytes] = []
         listening = threading.Thread(target=lambda: said.append(process.stderr.read()), daemon=True)
@@ -123,9 +161,26 @@ class Files(Entry):
         return tree.changed(self.present(), mark)
 
 
-def load(tree: str, folder: str, *more: str) -> None:
-    """Makes a folder what a tree on this machine is."""
-    done = machine.run(*RSYNC, "--delete", *more, tree.rstrip("/") + "/", folder + "/", check=False, timeout=24 * 3600)
+def purge(folder: str, own: dict) -> None:
+    """Takes away what a note knows nothing of, or as something else."""
+    for path, info in sorted(tree.walk(folder, ""), reverse=True):
+        if path not in own or stat.S_IFMT(own[path][0]) != stat.S_IFMT(info.st_mode):
+            (os.rmdir if stat.S_ISDIR(info.st_mode) else os.unlink)(os.path.join(folder, path))
+
+
+def give(path: str, mode: int, uid: int, gid: int) -> None:
+    """Makes a path what a note says of it. A file that is not there cannot be made."""
+    if stat.S_ISDIR(mode):
+        os.makedirs(path, exist_ok=True)
+    with contextlib.suppress(FileNotFoundError):
+        os.lchown(path, uid, gid)
+        if not stat.S_ISLNK(mode):
+            os.chmod(path, stat.S_IMODE(mode))
+
+
+def load(tree: str, folder: str, *more: str, deletes: bool = True) -> None:
+    """Makes a folder what a tree on this machine is; without deletes, adds that to it."""
+    done = machine.run(*RSYNC, *(["--delete"] if deletes else []), *more, tree.rstrip("/") + "/", folder + "/", check=False, timeout=24 * 3600)
     if done.returncode != 0:
         raise fault(done.returncode, done.stderr)
 

@@ -6,13 +6,14 @@ makes by itself: an account that is there already keeps the password that the ne
 release's environment gave it."""
 import concurrent.futures
 import contextlib
+import functools
 import hashlib
 import os
 import re
 import subprocess
 
 import machine
-from entries.server import Absent, Server, Version
+from entries.server import Absent, Server, Version, copy
 from entries.session import Session
 
 LOCK = "cattle-hold"  # a lock by that name says whose session holds the server
@@ -219,6 +220,14 @@ class MySQL(Server):
                 with contextlib.suppress(machine.Fault), self.session() as session:
                     session.lines(f"DROP DATABASE IF EXISTS {name}")
             raise
+
+    def bring_back(self, database: str, way: dict) -> None:
+        self.end_others(0)  # a client may still be at what it was sent
+        if way["described"]:
+            self.fill(database, way["described"], functools.partial(copy, self.old(database)), way["tables"])
+            return
+        with self.session() as session:
+            session.lines(f"DROP DATABASE IF EXISTS {named(database)}")
 
     def shape(self, database: str) -> str:
         dump = self.dumper(database)

@@ -11,6 +11,7 @@ import re
 import subprocess
 
 import machine
+import standby
 from entries.server import Absent, Server, Version, beside
 from entries.session import Session
 
@@ -179,6 +180,28 @@ class Postgres(Server):
                 self.drop(name)
             raise
 
+    def way_back(self) -> dict:
+        with self.session() as session:
+            there = self.sizes(session)
+        for database in self.ways:
+            self.drop(beside(database, "before"))  # of an earlier copy: from here on it is the way back
+            self.ways[database] = {"there": database in there}
+        return self.ways
+
+    def bring_back(self, database: str, way: dict) -> None:
+        before = beside(database, "before")
+        with self.session() as session:
+            replaced = before in self.sizes(session)
+        if replaced or not way["there"]:
+            self.drop(database)
+        if replaced:
+            with self.session() as session:
+                session.lines(f"ALTER DATABASE {identifier(before)} RENAME TO {identifier(database)}")
+
+    def discard(self, database: str) -> None:
+        for what in ("cattle", "before"):
+            self.drop(beside(database, what))
+
     def put(self, database: str, described: dict) -> None:
         before = beside(database, "before")
         self.drop(before)
@@ -189,7 +212,8 @@ class Postgres(Server):
             renamed = [(database, before)] if there else []
             session.lines("; ".join(["BEGIN", *(f"ALTER DATABASE {identifier(old)} RENAME TO {identifier(new)}"
                                                 for old, new in [*renamed, (beside(database), database)]), "COMMIT"]))
-        self.drop(before)
+        if not standby.pending():
+            self.drop(before)
 
     def drop(self, database: str) -> None:
         with self.session() as session:

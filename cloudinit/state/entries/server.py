@@ -5,6 +5,7 @@ whatever it is, and the droplet needs none of them. What moves are dumps, twice:
 once while the app goes on, which shows how long it takes, and once while the
 server lets nobody write. Both sides count and add up every table."""
 import contextlib
+import functools
 import os
 import re
 import shutil
@@ -59,6 +60,7 @@ class Server(Entry):
         self.service, self.user, self.databases = spec["service"], spec["user"], spec["databases"]
         self.holder: Session | None = None
         self.later: list[Callable[[], None]] = []  # what settle does
+        self.ways: dict[str, dict] = {}  # back, for each database that settle replaces
 
     # What a kind has to know.
 
@@ -118,7 +120,15 @@ class Server(Entry):
         raise NotImplementedError
 
     def put(self, database: str, described: dict) -> None:
-        """Puts what was filled in its place, where that is another one."""
+        """Puts what was filled in its place, where that is another one. What had the
+        place stays beside it, where it may be wanted back."""
+
+    def bring_back(self, database: str, way: dict) -> None:
+        """Undoes the replacing of a database, at whatever point that is."""
+        raise NotImplementedError
+
+    def discard(self, database: str) -> None:
+        """Drops what waits beside: a copy that was given up, and what put left."""
 
     def sums(self, database: str, tables: list[str] | None = None, copy: bool = False) -> dict:
         """{"tables": {name: [rows, sum]}} and whatever else has to be equal, of the
@@ -346,13 +356,25 @@ class Server(Entry):
         for act in self.later:
             act()
         self.later = []
-        machine.remove(self.keeps())
         machine.remove(self.admitted())
 
-    def keeps(self) -> str:
-        """A note that what is here was not copied here for a pass that is still to
-        come: until all is settled, the droplet may be needed as it was."""
-        return machine.kept(f"{self.name}.keeps")
+    def way_back(self) -> dict:
+        return self.ways
+
+    def put_back(self, way: dict) -> None:
+        self.ready()
+        for database, of in way.items():
+            self.bring_back(database, of)
+
+    def forget(self) -> None:
+        with contextlib.suppress(Absent, Down):
+            for database in self.databases:
+                self.discard(database)
+        shutil.rmtree(self.waiting(), ignore_errors=True)
+
+    def waiting(self) -> str:
+        """The folder of what came and of what it replaces, until all is settled."""
+        return os.path.join(machine.kept("stage"), self.name)
 
     def admitted(self) -> str:
         """A note of the accounts that the first pass made."""
@@ -388,8 +410,8 @@ class Server(Entry):
         self.receive()
         self.admit(about["accounts"]["before"])
         for database in databases:
-            with open(self.file(folder, database), "rb") as source:
-                self.fill(database, about["databases"][database], lambda file: shutil.copyfileobj(source, file, 1 << 20))
+            dumped = functools.partial(copy, self.file(folder, database))
+            self.fill(database, about["databases"][database], dumped)
             self.put(database, about["databases"][database])
         self.grant(about["accounts"]["after"])
 
@@ -402,8 +424,17 @@ class Server(Entry):
         """Where a dump lies. Databases may have any name, files may not."""
         return os.path.join(folder, database.encode().hex() + ".dump")
 
+    def old(self, database: str) -> str:
+        """Where a dump of what settle replaces lies."""
+        return self.file(self.waiting(), database) + ".old"
+
 
 def beside(database: str, what: str = "cattle") -> str:
     """The name by which a copy of a database waits until it takes its place, or
     what was there before waits until it goes."""
     return f"{database[:48]}__{what}"
+
+
+def copy(file: str, target) -> None:
+    with open(file, "rb") as source:
+        shutil.copyfileobj(source, target, 1 << 20)

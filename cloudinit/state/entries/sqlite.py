@@ -13,6 +13,8 @@ from entries import Entry
 PASSES = 4            # of a bulk copy, while the database changes much
 SETTLED = 16 << 20    # bytes that a pass may have moved for it to be the last
 PARTS = {"db": "", "wal": "-wal"}
+BESIDE = ("-wal", "-shm", "-journal")
+OWN = ".cattle-own"   # beside a database: what a copy replaced
 
 
 class SQLite(Entry):
@@ -163,13 +165,48 @@ class SQLite(Entry):
         if self.about:
             self.place(self.about)
 
+        self.about = None
+
+    def way_back(self) -> dict:
+        """Links keep what place() is about to rename over."""
+        if not self.about:
+            return {}
+        self.forget()  # what was left of an earlier copy is not this droplet's own
+        file = self.file()
+        there = os.path.exists(file)
+        for end in ("", *BESIDE) if there else ():
+            with contextlib.suppress(FileNotFoundError):
+                os.link(file + end, file + OWN + end)
+        if there:
+            machine.sync_folder(os.path.dirname(file))
+        return {"there": there}
+
+    def put_back(self, way: dict) -> None:
+        file = self.file()
+        if way["there"] and not os.path.exists(file + OWN):
+            return  # it was put back
+        for end in ("", *BESIDE):
+            if os.path.exists(file + OWN + end):
+                machine.remove(file + OWN + ".part")
+                os.link(file + OWN + end, file + OWN + ".part")
+                os.rename(file + OWN + ".part", file + end)
+            else:
+                machine.remove(file + end)
+        machine.remove(file + OWN + ".part")  # which stays where both were the same file
+        self.forget()
+
+    def forget(self) -> None:
+        with contextlib.suppress(machine.Fault):  # without its volume there is nothing of it
+            for end in ("", *BESIDE):
+                machine.remove(self.file() + OWN + end)
+
     def place(self, about: dict) -> None:
         """Puts the finished copy where the app looks for it. The app is down."""
         file = self.file()
         parent = os.path.dirname(file)
         os.makedirs(parent, exist_ok=True)
         give(parent, about["parent"])
-        for end in ("-wal", "-shm", "-journal"):
+        for end in BESIDE:
             machine.remove(file + end)
         for part, of in about["parts"].items():
             move(f"{self.stage()}/{part}", file + PARTS[part], of)

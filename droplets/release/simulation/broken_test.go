@@ -81,8 +81,8 @@ func brokenProtocols() []broken {
 			"return m.CommitFreeze(ctx, commitFor)", "if len(r.volumes) > 0 {\n\t\t\t\treturn m.CommitFreeze(ctx, commitFor)\n\t\t\t}\n\t\t\treturn m.Thaw(ctx)"}},
 			"TestEveryCrash", "^release with state: killed before at GET", keepsRows},
 		{"open before the confirm", []edit{{freezeFile,
-			"\treturn orBudget(ctx, r.onNew(ctx, \"start its app\", r.plan.freezeFor(), r.plan.freezeFor(), func(ctx context.Context, m *droplets.Machine) error {\n\t\treturn m.StartState(ctx, r.openBy())",
-			"\treturn orBudget(ctx, r.onNew(ctx, \"start its app\", r.plan.freezeFor(), r.plan.freezeFor(), func(ctx context.Context, m *droplets.Machine) error {\n\t\tif err := m.StartState(ctx, r.openBy()); err != nil {\n\t\t\treturn err\n\t\t}\n\t\treturn m.Thaw(ctx)"}},
+			"\treturn orBudget(ctx, r.onNew(ctx, \"start its app\", r.plan.freezeFor(), r.plan.freezeFor(), func(ctx context.Context, m *droplets.Machine) error {\n\t\treturn start(m, ctx, r.openBy())",
+			"\treturn orBudget(ctx, r.onNew(ctx, \"start its app\", r.plan.freezeFor(), r.plan.freezeFor(), func(ctx context.Context, m *droplets.Machine) error {\n\t\tif err := start(m, ctx, r.openBy()); err != nil {\n\t\t\treturn err\n\t\t}\n\t\treturn m.Thaw(ctx)"}},
 			"TestEveryInterrupt", "^release with state: interrupted at (GET|POST) /v2/reserved_ips", keepsRows + "|" + undone},
 		// Time that his own clock does not count passes while a computer sleeps.
 		{"a freeze that lapsed taken for one that holds", []edit{
