@@ -648,6 +648,7 @@ func (r *rig) discards(t *testing.T, before []string) (later []string) {
 	time.Sleep(2 * time.Second)
 	w.end()
 	later, _, _ = w.seen()
+	r.carriedInVain(t)
 	out := r.must(t, exitDone, "v1", "rollback", "--discard-data")
 	r.holds(t, before)
 	id := backupIn(out)
@@ -658,6 +659,17 @@ func (r *rig) discards(t *testing.T, before []string) (later []string) {
 	r.holds(t, slices.Concat(before, later))
 	r.must(t, exitDone, "v1", "unpin")
 	return later
+}
+
+// carriedInVain carries all back to a standby whose app does not start then, nor
+// when that is undone: it is left with another droplet's rows in their place.
+func (r *rig) carriedInVain(t *testing.T) {
+	t.Helper()
+	const folder = "/run/systemd/system/cattle-app.service.d"
+	standby := r.member(t, "standby").ID
+	r.mustIn(t, standby, "mkdir -p "+folder+" && printf '[Service]\nExecStartPre=/bin/false\n' >"+folder+"/no.conf && systemctl daemon-reload")
+	r.must(t, exitNotReleased, "v2", "rollback", "--carry-data")
+	r.mustIn(t, standby, "rm -r "+folder+" && systemctl daemon-reload")
 }
 
 var backupRE = regexp.MustCompile(`backup ([0-9a-f]{8,64})`)
