@@ -72,18 +72,16 @@ def take_back() -> None:
     for entry in these:
         with entries.blamed(entry):
             entry.take_back()
-    machine.remove(note())
-    for entry in these:
-        entry.forget()
+    forget()
 
 
 def forget() -> None:
-    """This droplet is open with the copy: there is no way back any more. What cannot
-    be taken away now is taken away before the next copy."""
+    """This droplet has its own again, or is open with the copy: there is no way back
+    any more. What cannot be taken away now is taken away before the next copy."""
     if not machine.remove(note()):
         return
     for entry in entries.of(machine.spec()):
         try:
             entry.forget()
         except (machine.Fault, OSError) as fault:
-            machine.note(f"{entry.name}: what the copy replaced is still there: {fault}")
+            machine.note(f"{entry.name}: what was kept is still there: {fault}")

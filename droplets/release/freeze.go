@@ -80,7 +80,7 @@ func (r *run) restart(ctx context.Context) error {
 // own undoes a copy to a standby that is given up, should whoever made it have
 // left it there: what is gated is what will serve.
 func (r *run) own(ctx context.Context) error {
-	if _, err := r.equipNew(ctx); err != nil {
+	if err := r.equip(ctx); err != nil {
 		return err
 	}
 	return r.restart(ctx)
@@ -232,10 +232,8 @@ func (r *run) dialFor(ctx context.Context) time.Duration {
 // the broken one: that it does not answer holds no rollback up, but then it is
 // kept, for it may have the only copy. The standby is made ready before.
 func (r *run) freezeIfReachable(ctx context.Context) error {
-	if !r.equipped {
-		if _, err := r.equipNew(ctx); err != nil {
-			return orBudget(ctx, err)
-		}
+	if err := r.equip(ctx); err != nil {
+		return orBudget(ctx, err)
 	}
 	err := r.reachOld(ctx)
 	if err == nil {

@@ -47,10 +47,8 @@ func noEngine(err error) bool {
 
 // scheduleBackups has the new droplet make backups by itself.
 func (r *run) scheduleBackups(ctx context.Context) error {
-	if !r.plan.moves() && !r.plan.begins() && !r.plan.discards() { // else it has the engine by now
-		if _, err := r.equipNew(ctx); err != nil {
-			return &byHand{err, "cattle backup"}
-		}
+	if err := r.equip(ctx); err != nil {
+		return &byHand{err, "cattle backup"}
 	}
 	err := r.onNew(ctx, "make backups by itself", scheduleWithin, scheduleWithin/2, func(ctx context.Context, m *droplets.Machine) error { return m.ScheduleBackups(ctx) })
 	if err != nil {
@@ -64,7 +62,7 @@ func (r *run) scheduleBackups(ctx context.Context) error {
 func (r *run) restore(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, copyWithin, fmt.Errorf("the backup was not restored within %s", brief(copyWithin)))
 	defer cancel()
-	if _, err := r.equipNew(ctx); err != nil {
+	if err := r.equip(ctx); err != nil {
 		return orBudget(ctx, err)
 	}
 	c := r.plan.candidate

@@ -126,8 +126,17 @@ func (r *run) equipOld(ctx context.Context) error {
 	return err
 }
 
-// equipNew brings it to the run's droplet. A candidate takes the spec as its
-// own; a standby keeps the one of its own release.
+// equip brings it to the run's droplet, if that does not have it yet.
+func (r *run) equip(ctx context.Context) error {
+	if r.equipped {
+		return nil
+	}
+	_, err := r.equipNew(ctx)
+	return err
+}
+
+// equipNew brings it to the run's droplet, and tells what is there. A candidate
+// takes the spec as its own; a standby keeps the one of its own release.
 func (r *run) equipNew(ctx context.Context) (facts droplets.StateFacts, err error) {
 	err = r.onNew(ctx, "be ready for its data", prepareWithin, prepareWithin, func(ctx context.Context, m *droplets.Machine) (err error) {
 		facts, err = r.ready(ctx, m, r.plan.target == nil)

@@ -53,10 +53,8 @@ func (r *run) findVolume(ctx context.Context, name string) (v droplets.Volume, e
 // moveVolumes takes the volumes off the droplets that have them, and puts them
 // on the run's.
 func (r *run) moveVolumes(ctx context.Context) error {
-	if !r.equipped {
-		if _, err := r.equipNew(ctx); err != nil {
-			return orBudget(ctx, err)
-		}
+	if err := r.equip(ctx); err != nil {
+		return orBudget(ctx, err)
 	}
 	wanted, err := r.wantedVolumes(ctx)
 	if err != nil {
